@@ -102,7 +102,8 @@ struct wire_refuse {
 
 struct wire_begin {
 	uint64_t stream;
-	uint64_t epoch;	     /* last committed + 1; with DIRECT any >= 1 */
+	uint64_t epoch;	     /* greater than the last committed; any >= 1 with
+				DIRECT */
 	uint32_t flags;
 	uint64_t base_chain; /* chain digest that this epoch builds on; 0 with
 				DIRECT */
