@@ -44,10 +44,13 @@ struct gate_config {
 
 struct gate_stats {
 	uint64_t held;		/* frames waiting now */
-	uint64_t held_bytes;
+	uint64_t held_bytes;	/* as counted against queue_bytes */
 	uint64_t released;	/* frames let out since creation */
-	uint64_t dropped;	/* guest frames dropped: bound, closed gate */
+	uint64_t dropped;	/* guest frames dropped: bound, closed gate, too
+				   long or short, or let out but refused by the
+				   interface; sent = held + released + dropped */
 	uint64_t inbound;	/* frames passed towards the guest */
+	uint64_t inbound_dropped; /* the guest was too slow, or there is none */
 };
 
 struct gate;
