@@ -12,7 +12,10 @@
  * takes time ends in exactly one event, never from inside the call that began
  * it.  At most one of the calls that end in an event is outstanding, but for
  * kill(), which may come at any time and cancels the other (its event does not
- * come any more).  rc in an event is 0 or -errno; `why` is one line for people,
+ * come any more).  When the guest dies while suspend() or resume() is
+ * outstanding, gone() is the one event; while boot(), standby() or activate()
+ * is, it is that call's own event with rc < 0, without a gone(): the process
+ * has been reaped and the driver is EMPTY.  rc in an event is 0 or -errno; `why` is one line for people,
  * "" when rc is 0.
  */
 #ifndef REMUS_DRIVER_H
@@ -73,7 +76,10 @@ struct driver_ops {
 
 	/* Guest RAM: npages() * REMUS_PAGE_SIZE bytes, page-aligned; valid
 	 * from the running/standby event to gone.  Written by us only in
-	 * STANDBY.  NULL when there is none. */
+	 * STANDBY.  NULL when there is none.  Fetch it anew after each of these
+	 * events; in RUNNING and SUSPENDED it may be a copy that track_start()
+	 * and collect() bring up to date (tracker.h, view()), so copy pages
+	 * only after a collect() reported them. */
 	uint8_t *(*ram)(struct driver *d);
 	uint64_t (*npages)(struct driver *d);
 

@@ -16,7 +16,8 @@
  * The safety contract (S2 hangs on it): a page that was written between two
  * collect() calls is reported by the second of them.  Reporting a page that
  * was not written is allowed; missing one is not.  A tracker that cannot be
- * sure reports everything.
+ * sure reports everything, or fails.  (compare may leave out a page that was
+ * written back to what it was: its view() never showed anything else.)
  */
 #ifndef REMUS_TRACKER_H
 #define REMUS_TRACKER_H
@@ -39,7 +40,7 @@ struct tracker_target {
 struct tracker_ops {
 	const char *name; /* "pagemap", "soft-dirty", "compare" */
 
-	/* Attach to a running process.  0; -EOPNOTSUPP when this kernel or
+	/* Attach to a running process that has mapped the RAM file already.  0; -EOPNOTSUPP when this kernel or
 	 * that process cannot do it (the caller tries the next tracker); other
 	 * -errno on failure.  One line in `err` in both cases. */
 	int (*attach)(struct tracker **out, const struct tracker_target *t,
@@ -54,6 +55,13 @@ struct tracker_ops {
 	 * runs, or while it is suspended.  0 or -errno; after a failure the
 	 * caller must take every page as dirty. */
 	int (*collect)(struct tracker *t, struct page_bitmap *dirty);
+
+	/* What the caller may copy guest pages from; the same until detach().
+	 * pagemap, soft-dirty: target->ram.  compare: its private copy, as of
+	 * the last start() or collect().  compare must have its readers there:
+	 * of a page that was 0, was copied live as 1, and is 0 again, it would
+	 * never learn that the reader holds a 1. */
+	const uint8_t *(*view)(const struct tracker *t);
 
 	void (*detach)(struct tracker *t);
 };

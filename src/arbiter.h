@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * arbiter.h - who moves the ticket, and whom this node has to ask.
+ *
+ *   operator  whoever types remusctl decides, and is responsible: the register
+ *             is this node's own file (arbiter_operator.c)
+ *   cluster   Pacemaker: quorum and fencing, told through the agent
+ *   witness   the service's clients (remus-witness)
+ *
+ * An arbiter is the only source of PERMIT_TICKET (permit.h).  Every request
+ * ends in exactly one `done`, from the loop and never from inside the request;
+ * one request at a time.  A refusal changes nothing.
+ */
+#ifndef REMUS_ARBITER_H
+#define REMUS_ARBITER_H
+
+#include <qb/qbloop.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "permit.h"
+#include "ticket.h"
+
+struct arbiter;
+
+/* rc 0: the ticket is now as asked for and stored; `permit` is a ticket permit
+ * after ALONE and ACTIVATE, NULL otherwise.  rc < 0: refused, `why`. */
+typedef void (*arbiter_done)(void *ctx, int rc, const struct permit *permit,
+			     const char *why);
+
+enum arbiter_move {
+	/* A guest is to be booted here: none, or alone(self) -> alone(self) of
+	 * the next generation. */
+	ARBITER_COLD_BOOT,
+	/* The primary wants to go on without its backup:
+	 * protected(self,B) -> alone(self), same generation. */
+	ARBITER_ALONE,
+	/* The backup holds a whole epoch: alone(self) -> protected(self,B),
+	 * next generation. */
+	ARBITER_PROTECTED,
+	/* This backup is to take over: protected(A,self) -> alone(self), same
+	 * generation. */
+	ARBITER_ACTIVATE,
+	/* This backup was told by its primary: store `told`, unless it is
+	 * older than what is known. */
+	ARBITER_NOTE,
+	/* The guest here has ended for good on purpose: alone(self) -> none,
+	 * same generation. */
+	ARBITER_ENDED,
+};
+const char *arbiter_move_to_str(enum arbiter_move m);
+
+struct arbiter_request {
+	enum arbiter_move move;
+	bool peer_is_dead;   /* the operator's word, or proof of fencing */
+	struct ticket told;  /* ARBITER_NOTE */
+};
+
+struct arbiter_ops {
+	const char *name;
+	/* `self` indexes cfg->node.  0, or -errno with a line. */
+	int (*create)(struct arbiter **out, const struct vm_config *cfg,
+		      int self, qb_loop_t *loop, char *err, size_t err_bytes);
+	/* 0; -EBUSY: one is under way. */
+	int (*request)(struct arbiter *a, const struct arbiter_request *r,
+		       arbiter_done done, void *ctx);
+	/* What this node knows, as stored. */
+	const struct ticket *(*ticket)(const struct arbiter *a);
+	void (*destroy)(struct arbiter *a);
+};
+
+extern const struct arbiter_ops arbiter_operator_ops;
+
+/* Pure: what `r` makes of `now` for the node named self (peer: the other one).
+ * 0 with the new ticket in *next, or -EPERM with a line saying why not.  Shared
+ * by the arbiters whose register this node keeps itself. */
+int ticket_move(const struct ticket *now, const struct arbiter_request *r,
+		const char *self, const char *peer, struct ticket *next,
+		char *err, size_t err_bytes);
+
+#endif

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * arbiter_operator.c - the operator decides; this node's file is the register.
+ *
+ * It keeps what ticket_move() keeps and stores before it answers.  What it
+ * cannot know, whether the other node is really dead, the operator vouches for
+ * with --peer-is-dead.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arbiter.h"
+#include "permit_make.h"
+#include "util.h"
+
+struct arbiter {
+	qb_loop_t *loop;
+	const char *self, *peer;
+	char path[PATH_MAX];
+	struct ticket ticket;
+	struct arbiter_request request;
+	arbiter_done done; /* NULL: no request under way */
+	void *ctx;
+};
+
+static int operator_create(struct arbiter **out, const struct vm_config *cfg,
+			   int self, qb_loop_t *loop, char *err,
+			   size_t err_bytes)
+{
+	struct arbiter *a = calloc(1, sizeof(*a));
+	int rc;
+
+	if (a == NULL)
+		return set_err(err, err_bytes, -ENOMEM, "out of memory");
+	a->loop = loop;
+	a->self = cfg->node[self].name;
+	a->peer = cfg->node[!self].name;
+	snprintf(a->path, sizeof(a->path), "%s/%s.ticket", cfg->state_dir,
+		 cfg->name);
+	rc = ticket_load(&a->ticket, a->path, err, err_bytes);
+	if (rc < 0) {
+		free(a);
+		return rc;
+	}
+	*out = a;
+	return 0;
+}
+
+static bool grants_permit(enum arbiter_move m)
+{
+	return m == ARBITER_COLD_BOOT || m == ARBITER_ALONE ||
+	       m == ARBITER_ACTIVATE;
+}
+
+static void decide(void *data)
+{
+	struct arbiter *a = data;
+	arbiter_done done = a->done;
+	struct permit permit = { 0 };
+	struct ticket next;
+	char why[512] = "";
+	int rc;
+
+	rc = ticket_move(&a->ticket, &a->request, a->self, a->peer, &next, why,
+			 sizeof(why));
+	if (rc == 0)
+		rc = ticket_store(&next, a->path, why, sizeof(why));
+	if (rc == 0) {
+		a->ticket = next;
+		if (grants_permit(a->request.move))
+			permit = permit_from_ticket(PERMIT_FOREVER);
+	}
+	a->done = NULL;
+	done(a->ctx, rc,
+	     permit_kind(&permit) == PERMIT_NONE ? NULL : &permit, why);
+}
+
+static int operator_request(struct arbiter *a, const struct arbiter_request *r,
+			    arbiter_done done, void *ctx)
+{
+	int rc;
+
+	if (a->done != NULL)
+		return -EBUSY;
+	rc = qb_loop_job_add(a->loop, QB_LOOP_HIGH, a, decide);
+	if (rc < 0)
+		return rc;
+	a->request = *r;
+	a->done = done;
+	a->ctx = ctx;
+	return 0;
+}
+
+static const struct ticket *operator_ticket(const struct arbiter *a)
+{
+	return &a->ticket;
+}
+
+static void operator_destroy(struct arbiter *a)
+{
+	if (a == NULL)
+		return;
+	if (a->done != NULL)
+		qb_loop_job_del(a->loop, QB_LOOP_HIGH, a, decide);
+	free(a);
+}
+
+const struct arbiter_ops arbiter_operator_ops = {
+	.name = "operator",
+	.create = operator_create,
+	.request = operator_request,
+	.ticket = operator_ticket,
+	.destroy = operator_destroy,
+};
