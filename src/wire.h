@@ -26,6 +26,7 @@
 #define WIRE_PAYLOAD_MAX ((size_t)1 << 20)
 #define WIRE_NAME_MAX 64  /* VM and node names, bytes, without the NUL */
 #define WIRE_TEXT_MAX 256 /* reasons */
+#define WIRE_DEVICE_STATE_MAX ((uint64_t)64 << 20) /* all DEVICEs of an epoch */
 
 enum wire_type {
 	WIRE_HELLO = 1,	    /* first frame in each direction */
@@ -132,9 +133,11 @@ struct wire_handover {
 	uint64_t epoch;
 };
 
+/* A probe, or the answer to one: exactly one of the two is 0.  An answer gets
+ * no answer, else two peers would go on for ever. */
 struct wire_heartbeat {
-	uint64_t sent_ns; /* sender's CLOCK_MONOTONIC */
-	uint64_t echo_ns; /* newest sent_ns received from the peer; 0: none */
+	uint64_t sent_ns; /* probe: sender's CLOCK_MONOTONIC */
+	uint64_t echo_ns; /* answer: newest sent_ns received from the peer */
 };
 
 struct wire_progress {
@@ -145,7 +148,9 @@ struct wire_progress {
 #define WIRE_SMALL_MAX 512
 
 /* Encoders write header and payload into buf (WIRE_SMALL_MAX bytes) and return
- * the number of bytes written.  Strings too long are a bug of ours (assert). */
+ * the number of bytes written.  What a decoder would not take is a bug of ours
+ * (assert); names are 1..WIRE_NAME_MAX bytes of printable ASCII without space.
+ * In a REFUSE's text, bytes that are not printable ASCII become '?'. */
 size_t wire_put_header(uint8_t buf[WIRE_HEADER_BYTES], unsigned int type,
 		       size_t payload_bytes);
 size_t wire_put_hello(uint8_t *buf, const struct wire_hello *m);
