@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * codec_xrle.c - XOR-RLE with 64-bit words, and the choice of implementation.
+ *
+ * The plain version runs anywhere and is the measure of the others.  Wider ones
+ * live in files of their own, because they need compiler flags that must not
+ * leak into code that runs on every CPU.
+ */
+#include "codec_xrle.h"
+
+#include <endian.h>
+#include <string.h>
+
+static inline uint64_t load_xor(const uint8_t *a, const uint8_t *b)
+{
+	uint64_t x, y;
+
+	memcpy(&x, a, sizeof(x));
+	memcpy(&y, b, sizeof(y));
+	return x ^ y;
+}
+
+static inline uint64_t xrle_blocks(const uint8_t *old, const uint8_t *new)
+{
+	uint64_t blocks = 0;
+
+	for (unsigned int i = 0; i < 64; i++, old += 64, new += 64) {
+		uint64_t x = 0;
+
+		for (unsigned int j = 0; j < 64; j += 8)
+			x |= load_xor(old + j, new + j);
+		blocks |= (uint64_t)(x != 0) << i;
+	}
+	return blocks;
+}
+
+/* Bit i: byte i of the word is not 0.  The sum sets a byte's top bit when any
+ * of its lower seven is set and carries nowhere; the product gathers the eight
+ * bits in the top byte. */
+static inline uint64_t nonzero_bytes(uint64_t x)
+{
+	const uint64_t low7 = 0x7f7f7f7f7f7f7f7fu;
+	uint64_t top = (((x & low7) + low7) | x) & ~low7;
+
+	return ((top >> 7) * 0x0102040810204080u) >> 56;
+}
+
+static inline uint64_t xrle_diff(const uint8_t *old, const uint8_t *new)
+{
+	uint64_t d = 0;
+
+	for (unsigned int j = 0; j < 64; j += 8)
+		d |= nonzero_bytes(le64toh(load_xor(old + j, new + j))) << j;
+	return d;
+}
+
+#include "codec_xrle_impl.h"
+
+static const struct xrle_impl impl_scalar = {"scalar", encode, decode};
+
+/* In codec_xrle_avx2.c; without a name when the compiler had no such flags. */
+extern const struct xrle_impl xrle_impl_avx2;
+
+static bool cpu_has_avx2(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
+	       __builtin_cpu_supports("bmi2");
+#else
+	return false;
+#endif
+}
+
+const struct xrle_impl *const *xrle_impls(size_t *count)
+{
+	static const struct xrle_impl *const all[] = {&impl_scalar,
+						      &xrle_impl_avx2};
+
+	*count = xrle_impl_avx2.name != NULL && cpu_has_avx2() ? 2 : 1;
+	return all;
+}
+
+static const struct xrle_impl *best(void)
+{
+	size_t n;
+	const struct xrle_impl *const *all = xrle_impls(&n);
+
+	return all[n - 1];
+}
+
+int xrle_encode(uint8_t *dst, size_t cap, const uint8_t *old,
+		const uint8_t *new)
+{
+	return best()->encode(dst, cap, old, new);
+}
+
+int xrle_decode(uint8_t *page, const uint8_t *src, size_t len)
+{
+	return best()->decode(page, src, len);
+}
+
+bool page_is_zero(const uint8_t *page)
+{
+	/* Most pages that are not zero show it early; then, a page whose first
+	 * 8 bytes are 0 and that equals itself moved by 8 is 0 throughout. */
+	uint64_t first;
+
+	memcpy(&first, page, sizeof(first));
+	return first == 0 && memcmp(page, page + sizeof(first),
+				    REMUS_PAGE_SIZE - sizeof(first)) == 0;
+}
+
+bool page_equal(const uint8_t *a, const uint8_t *b)
+{
+	return memcmp(a, b, REMUS_PAGE_SIZE) == 0;
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * codec_xrle.h - XOR-RLE: a page as its difference from the page it was.
+ *
+ * The format is specified in remus-page-records(7).  The idea (XOR with the
+ * cached old page, then run lengths) is that of the paper "Optimised hot
+ * standby on Remus"; format and code are this project's own.
+ *
+ * Every buffer called `page`, `old` or `new` is REMUS_PAGE_SIZE (4096) bytes.
+ * No alignment is needed.  No function allocates, blocks, or keeps state;
+ * all may be called from several threads at once.
+ *
+ * A pair (old, new) has exactly one delta: every implementation below makes
+ * the same bytes.
+ */
+#ifndef REMUS_CODEC_XRLE_H
+#define REMUS_CODEC_XRLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "page.h"
+
+/* The longest delta that xrle_encode() can make: 1 + 2 bytes of lengths for one
+ * run of 4096.  (Each further pair costs at most 4 bytes where it leaves out
+ * 128 or more, and at most 3 where it leaves out 3 or more.) */
+#define XRLE_BOUND (REMUS_PAGE_SIZE + 3)
+/* The shortest delta: one byte changed. */
+#define XRLE_MIN 3
+
+static inline size_t xrle_bound(void)
+{
+	return XRLE_BOUND;
+}
+
+/*
+ * Encode new against old into dst, never writing at or behind dst + cap.
+ *
+ *   > 0       bytes of the delta, <= cap; the rest of dst[0..cap) is unspecified
+ *   0         the pages are equal (there is no delta)
+ *   -ENOSPC   the delta is longer than cap; dst[0..cap) is unspecified.  Give as
+ *             cap what the caller would gain from, and send the page raw.
+ *
+ * With cap >= XRLE_BOUND it never returns -ENOSPC.  dst must not overlap old
+ * or new; old and new may be the same page.
+ *
+ * old and new must not change during the call: copy the page of a running guest
+ * first.  If they do change, memory stays safe (nothing outside dst is
+ * written), but the delta may be one that no decoder accepts.
+ */
+int xrle_encode(uint8_t *dst, size_t cap, const uint8_t *old,
+		const uint8_t *new);
+
+/*
+ * Apply the delta src[0..len) to `page`, which holds the old content.
+ *
+ *   0          page holds the new content
+ *   -EBADMSG   src is not a delta that remus-page-records(7) allows; page is as
+ *              it was: the whole delta is checked before the first write
+ *
+ * src may be any bytes of any length: nothing outside src[0..len) is read and
+ * nothing outside page is written.  src must not overlap page, nor change
+ * during the call.  A well-formed delta against another old page than the
+ * encoder's gives a wrong page and 0: the epoch's digest is for that (S5).
+ */
+int xrle_decode(uint8_t *page, const uint8_t *src, size_t len);
+
+/* Same contracts as above, one CPU feature set each. */
+struct xrle_impl {
+	const char *name; /* "scalar", "avx2" */
+	int (*encode)(uint8_t *dst, size_t cap, const uint8_t *old,
+		      const uint8_t *new);
+	int (*decode)(uint8_t *page, const uint8_t *src, size_t len);
+};
+
+/* Those that this CPU can run, the plainest first, the one that xrle_encode()
+ * and xrle_decode() use last.  At least one. */
+const struct xrle_impl *const *xrle_impls(size_t *count);
+
+bool page_is_zero(const uint8_t *page);
+bool page_equal(const uint8_t *a, const uint8_t *b);
+
+#endif

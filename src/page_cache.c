@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * page_cache.c - see page_cache.h.
+ *
+ * Invariants: a gfn is in at most one place; count is the number of present
+ * pages; in the associative shape a place is empty when its tag is 0, and an
+ * empty place is never marked.
+ */
+#include "page_cache.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define SEED 0x9e3779b97f4a7c15u
+
+struct page_cache {
+	uint64_t npages;
+	uint64_t places; /* flat: npages */
+	uint64_t count;
+	uint8_t *pages;  /* places * REMUS_PAGE_SIZE */
+
+	struct page_bitmap present; /* flat only */
+
+	uint64_t sets;	 /* 0: flat */
+	uint64_t *tags;	 /* per place: gfn + 1, or 0 */
+	uint8_t *marks;	 /* per set: bit w: place w was looked up */
+	uint64_t random; /* state of the sequence that picks victims */
+};
+
+static uint8_t *place(struct page_cache *c, uint64_t i)
+{
+	return c->pages + i * REMUS_PAGE_SIZE;
+}
+
+static int alloc_flat(struct page_cache *c)
+{
+	c->places = c->npages;
+	return page_bitmap_init(&c->present, c->npages);
+}
+
+static int alloc_sets(struct page_cache *c, uint64_t cache_bytes)
+{
+	c->sets = cache_bytes / PAGE_CACHE_BYTES_MIN;
+	c->places = c->sets * PAGE_CACHE_WAYS;
+	c->random = SEED;
+	c->tags = calloc(c->places, sizeof(*c->tags));
+	c->marks = calloc(c->sets, sizeof(*c->marks));
+	return c->tags == NULL || c->marks == NULL ? -ENOMEM : 0;
+}
+
+int page_cache_create(struct page_cache **out, uint64_t npages,
+		      uint64_t cache_bytes)
+{
+	struct page_cache *c;
+	void *map;
+	int rc;
+
+	*out = NULL;
+	if (npages == 0 || npages > SIZE_MAX / 2 / REMUS_PAGE_SIZE)
+		return -EINVAL;
+	if (cache_bytes / REMUS_PAGE_SIZE < npages &&
+	    cache_bytes < PAGE_CACHE_BYTES_MIN)
+		return -EINVAL;
+	c = calloc(1, sizeof(*c));
+	if (c == NULL)
+		return -ENOMEM;
+	c->npages = npages;
+	if (cache_bytes / REMUS_PAGE_SIZE >= npages)
+		rc = alloc_flat(c);
+	else
+		rc = alloc_sets(c, cache_bytes);
+	if (rc < 0)
+		goto fail;
+	map = mmap(NULL, c->places * REMUS_PAGE_SIZE, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (map == MAP_FAILED) {
+		rc = -ENOMEM;
+		goto fail;
+	}
+	c->pages = map;
+	*out = c;
+	return 0;
+fail:
+	page_cache_destroy(c);
+	return rc;
+}
+
+void page_cache_destroy(struct page_cache *c)
+{
+	if (c == NULL)
+		return;
+	if (c->pages != NULL)
+		munmap(c->pages, c->places * REMUS_PAGE_SIZE);
+	page_bitmap_free(&c->present);
+	free(c->tags);
+	free(c->marks);
+	free(c);
+}
+
+/* xorshift64*, top bits: the same everywhere, which is all that matters. */
+static unsigned int pick(struct page_cache *c, unsigned int n)
+{
+	c->random ^= c->random >> 12;
+	c->random ^= c->random << 25;
+	c->random ^= c->random >> 27;
+	return (unsigned int)((c->random * 0x2545f4914f6cdd1du) >> 40) % n;
+}
+
+/* The way of gfn in its set; PAGE_CACHE_WAYS when it is absent. */
+static unsigned int find(const struct page_cache *c, uint64_t set, gfn_t gfn)
+{
+	const uint64_t *tags = c->tags + set * PAGE_CACHE_WAYS;
+	unsigned int way = 0;
+
+	while (way < PAGE_CACHE_WAYS && tags[way] != gfn + 1)
+		way++;
+	return way;
+}
+
+/* A place to overwrite: the first empty one, else one that is not marked. */
+static unsigned int find_victim(struct page_cache *c, uint64_t set)
+{
+	const uint64_t *tags = c->tags + set * PAGE_CACHE_WAYS;
+	unsigned int unmarked, nth;
+
+	for (unsigned int way = 0; way < PAGE_CACHE_WAYS; way++)
+		if (tags[way] == 0)
+			return way;
+	if (c->marks[set] == (1u << PAGE_CACHE_WAYS) - 1)
+		c->marks[set] = 0;
+	unmarked = ~(unsigned int)c->marks[set] & ((1u << PAGE_CACHE_WAYS) - 1);
+	nth = pick(c, (unsigned int)__builtin_popcount(unmarked));
+	while (nth-- > 0)
+		unmarked &= unmarked - 1;
+	return (unsigned int)__builtin_ctz(unmarked);
+}
+
+uint8_t *page_cache_lookup(struct page_cache *c, gfn_t gfn)
+{
+	uint64_t set;
+	unsigned int way;
+
+	assert(gfn < c->npages);
+	if (c->sets == 0)
+		return page_bitmap_test(&c->present, gfn) ? place(c, gfn)
+							  : NULL;
+	set = gfn % c->sets;
+	way = find(c, set, gfn);
+	if (way == PAGE_CACHE_WAYS)
+		return NULL;
+	c->marks[set] |= (uint8_t)(1u << way);
+	return place(c, set * PAGE_CACHE_WAYS + way);
+}
+
+static uint8_t *insert_flat(struct page_cache *c, gfn_t gfn)
+{
+	if (!page_bitmap_test(&c->present, gfn)) {
+		page_bitmap_set(&c->present, gfn);
+		c->count++;
+	}
+	return place(c, gfn);
+}
+
+uint8_t *page_cache_insert(struct page_cache *c, gfn_t gfn)
+{
+	uint64_t set;
+	unsigned int way;
+
+	assert(gfn < c->npages);
+	if (c->sets == 0)
+		return insert_flat(c, gfn);
+	set = gfn % c->sets;
+	way = find(c, set, gfn);
+	if (way == PAGE_CACHE_WAYS) {
+		uint64_t *tag;
+
+		way = find_victim(c, set);
+		tag = &c->tags[set * PAGE_CACHE_WAYS + way];
+		if (*tag == 0)
+			c->count++;
+		*tag = gfn + 1;
+	}
+	return place(c, set * PAGE_CACHE_WAYS + way);
+}
+
+void page_cache_drop(struct page_cache *c, gfn_t gfn)
+{
+	uint64_t set;
+	unsigned int way;
+
+	assert(gfn < c->npages);
+	if (c->sets == 0) {
+		if (page_bitmap_test(&c->present, gfn)) {
+			page_bitmap_clear(&c->present, gfn);
+			c->count--;
+		}
+		return;
+	}
+	set = gfn % c->sets;
+	way = find(c, set, gfn);
+	if (way == PAGE_CACHE_WAYS)
+		return;
+	c->tags[set * PAGE_CACHE_WAYS + way] = 0;
+	c->marks[set] &= (uint8_t)~(1u << way);
+	c->count--;
+}
+
+void page_cache_drop_all(struct page_cache *c)
+{
+	if (c->sets == 0) {
+		page_bitmap_clear_all(&c->present);
+	} else {
+		memset(c->tags, 0, c->places * sizeof(*c->tags));
+		memset(c->marks, 0, c->sets);
+		c->random = SEED;
+	}
+	c->count = 0;
+	/* Failing costs memory only: absent pages are never read. */
+	(void)madvise(c->pages, c->places * REMUS_PAGE_SIZE, MADV_DONTNEED);
+}
+
+uint64_t page_cache_count(const struct page_cache *c)
+{
+	return c->count;
+}
+
+uint64_t page_cache_capacity(const struct page_cache *c)
+{
+	return c->places;
+}
+
+uint64_t page_cache_bytes(const struct page_cache *c)
+{
+	uint64_t pages = c->places * REMUS_PAGE_SIZE;
+
+	if (c->sets == 0)
+		return pages + 8 * (c->npages / 64 + 2);
+	return pages + c->places * sizeof(*c->tags) + c->sets;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * page_cache.h - the old pages, in bounded memory.
+ *
+ * XOR-RLE needs the content that the receiver has for a page.  The sender keeps
+ * it here; a receiver that has no memory image of its own keeps an equal cache.
+ *
+ * Both stay equal without a word about it on the wire (S5), because what is in
+ * the cache is a pure function of the arguments of page_cache_create() and of
+ * the sequence of calls since: no clock, no address, no entropy decides what
+ * is replaced.  lookup is part of the sequence: it marks the page as used.  Two
+ * caches that saw the same calls hold the same pages, on any machine.
+ *
+ * Two shapes, chosen by create():
+ *
+ *   flat         cache_bytes >= the guest's memory: a place for each page, and
+ *                nothing is ever replaced.  Memory is taken from the kernel
+ *                only as pages are first inserted.
+ *   associative  else: sets of PAGE_CACHE_WAYS places; gfn belongs to set
+ *                gfn % sets.  A full set gives up a place whose page was not
+ *                looked up since the set's marks were last cleared, picked by a
+ *                fixed pseudo-random sequence; when all its pages are marked, all
+ *                marks are cleared first.  (Dirty pages come in ascending order,
+ *                again and again: with LRU or FIFO a cache a little too small
+ *                would never hit at all.)
+ *
+ * All calls are O(1) but create, destroy and drop_all, and none but create
+ * allocates.
+ *
+ * Memory, where P = guest pages and S = cache_bytes / (PAGE_CACHE_WAYS * 4096):
+ *   flat         4096 * P + 8 * (P / 64 + 2)
+ *   associative  S * (PAGE_CACHE_WAYS * 4096 + 8 * PAGE_CACHE_WAYS + 1)
+ * plus less than three machine pages (struct, and rounding by the kernel).
+ */
+#ifndef REMUS_PAGE_CACHE_H
+#define REMUS_PAGE_CACHE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "page.h"
+
+#define PAGE_CACHE_WAYS 8
+/* The least cache_bytes of an associative cache: one set. */
+#define PAGE_CACHE_BYTES_MIN (PAGE_CACHE_WAYS * REMUS_PAGE_SIZE)
+
+struct page_cache;
+
+/* An empty cache for gfns below npages.  cache_bytes bounds the pages held; it
+ * is rounded down to whole sets.  0; -EINVAL when npages is 0 or its bytes do
+ * not fit in memory's addresses, or cache_bytes is less than both the guest's
+ * memory and PAGE_CACHE_BYTES_MIN; -ENOMEM.  On failure *out is NULL. */
+int page_cache_create(struct page_cache **out, uint64_t npages,
+		      uint64_t cache_bytes);
+void page_cache_destroy(struct page_cache *c); /* NULL is allowed */
+
+/* In all of these gfn must be below npages (assert).  A returned pointer is to
+ * REMUS_PAGE_SIZE bytes, aligned to that, which the caller may read and
+ * write until the next insert, drop, drop_all or destroy. */
+
+/* The content kept for gfn, which is marked as used; NULL when absent. */
+uint8_t *page_cache_lookup(struct page_cache *c, gfn_t gfn);
+
+/* A place for gfn, never NULL.  When gfn was absent, another page may have been
+ * given up for it, and the place's content is unspecified: the caller must
+ * write all of it.  When gfn was present, its content is still there. */
+uint8_t *page_cache_insert(struct page_cache *c, gfn_t gfn);
+
+/* Forget gfn, if it is there / forget everything, as if newly created (the
+ * pages' memory goes back to the kernel). */
+void page_cache_drop(struct page_cache *c, gfn_t gfn);
+void page_cache_drop_all(struct page_cache *c);
+
+uint64_t page_cache_count(const struct page_cache *c); /* pages held */
+uint64_t page_cache_capacity(const struct page_cache *c); /* at most, pages */
+/* The memory of the formula above: address space taken, for a flat cache more
+ * than what is resident. */
+uint64_t page_cache_bytes(const struct page_cache *c);
+
+#endif

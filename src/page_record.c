@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* page_record.c - see page_record.h and remus-page-records(7). */
+#include "page_record.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "codec_xrle.h"
+#include "wire.h"
+
+#define GAP_BITS 6
+#define GAP_MORE ((1u << GAP_BITS) - 1) /* a varint follows */
+#define VARINT_MAX 8
+
+enum { AT_HEADER = 0, AT_FIRST, AT_RECORD, FAILED };
+
+const char *page_kind_to_str(unsigned int kind)
+{
+	static const char *const names[PAGE_KINDS] = {
+		[PAGE_SAME] = "same",
+		[PAGE_ZERO] = "zero",
+		[PAGE_DELTA] = "delta",
+		[PAGE_RAW] = "raw",
+	};
+
+	return kind < PAGE_KINDS ? names[kind] : "?";
+}
+
+static size_t put_varint(uint8_t *p, uint64_t v)
+{
+	size_t n = 0;
+
+	for (; v >= 0x80; v >>= 7)
+		p[n++] = (uint8_t)(v | 0x80);
+	p[n++] = (uint8_t)v;
+	return n;
+}
+
+/* False when there is no varint of at most VARINT_MAX bytes, in its shortest
+ * form, in [*at, end). */
+static bool get_varint(const uint8_t **at, const uint8_t *end, uint64_t *v)
+{
+	const uint8_t *p = *at;
+
+	*v = 0;
+	for (unsigned int n = 0; n < VARINT_MAX && p != end; n++) {
+		uint8_t b = *p++;
+
+		*v |= (uint64_t)(b & 0x7f) << (7 * n);
+		if (b & 0x80)
+			continue;
+		if (b == 0 && n > 0)
+			return false;
+		*at = p;
+		return true;
+	}
+	return false;
+}
+
+void page_writer_init(struct page_writer *w, uint8_t *buf, size_t cap)
+{
+	memset(w, 0, sizeof(*w));
+	w->buf = buf;
+	w->cap = cap < WIRE_PAYLOAD_MAX ? cap : WIRE_PAYLOAD_MAX;
+}
+
+size_t page_writer_bytes(const struct page_writer *w)
+{
+	return w->used;
+}
+
+/* Write the body of the best kind at p, where at least REMUS_PAGE_SIZE bytes
+ * are free.  Returns its bytes. */
+static size_t put_body(uint8_t *p, const uint8_t *old, const uint8_t *new,
+		       unsigned int kinds, enum page_kind *kind)
+{
+	int r = -ENOSPC;
+
+	if (old != NULL && (kinds & 1u << PAGE_DELTA)) {
+		/* Behind two bytes of length: what most deltas do not need, so
+		 * it is the short ones that are moved. */
+		r = xrle_encode(p + 2, PAGE_DELTA_MAX, old, new);
+	} else if (old != NULL && (kinds & 1u << PAGE_SAME)) {
+		r = page_equal(old, new) ? 0 : -ENOSPC;
+	}
+	if (r == 0 && (kinds & 1u << PAGE_SAME)) {
+		*kind = PAGE_SAME;
+		return 0;
+	}
+	if ((kinds & 1u << PAGE_ZERO) && page_is_zero(new)) {
+		*kind = PAGE_ZERO;
+		return 0;
+	}
+	if (r > 0) {
+		size_t n = put_varint(p, (uint64_t)r);
+
+		if (n < 2)
+			memmove(p + n, p + 2, (size_t)r);
+		*kind = PAGE_DELTA;
+		return n + (size_t)r;
+	}
+	memcpy(p, new, REMUS_PAGE_SIZE);
+	*kind = PAGE_RAW;
+	return REMUS_PAGE_SIZE;
+}
+
+int page_writer_add(struct page_writer *w, gfn_t gfn, const uint8_t *old,
+		    const uint8_t *new, unsigned int kinds,
+		    enum page_kind *kind)
+{
+	size_t head = w->used == 0 ? PAGE_PAYLOAD_HEADER_MAX : 0;
+	uint8_t *p = w->buf + w->used, *tag;
+	enum page_kind chosen;
+	uint64_t gap;
+
+	if (gfn < w->next || gfn >= PAGE_GFN_MAX)
+		return -EINVAL;
+	if (w->cap - w->used < head + PAGE_RECORD_MAX)
+		return -ENOSPC;
+	if (w->used == 0) {
+		*p++ = PAGE_RECORD_VERSION;
+		p += put_varint(p, gfn);
+		w->next = gfn;
+	}
+	gap = gfn - w->next;
+	tag = p++;
+	if (gap >= GAP_MORE)
+		p += put_varint(p, gap - GAP_MORE);
+	p += put_body(p, old, new, kinds, &chosen);
+	*tag = (uint8_t)((unsigned int)chosen << GAP_BITS |
+			 (gap < GAP_MORE ? gap : GAP_MORE));
+	w->used = (size_t)(p - w->buf);
+	w->next = gfn + 1;
+	w->records[chosen]++;
+	if (kind != NULL)
+		*kind = chosen;
+	return 0;
+}
+
+void page_reader_init(struct page_reader *r, const uint8_t *buf, size_t len,
+		      uint64_t npages)
+{
+	memset(r, 0, sizeof(*r));
+	r->at = buf;
+	r->end = buf + len;
+	r->npages = npages < PAGE_GFN_MAX ? npages : PAGE_GFN_MAX;
+	r->state = AT_HEADER;
+}
+
+static bool read_header(struct page_reader *r)
+{
+	if ((size_t)(r->end - r->at) > WIRE_PAYLOAD_MAX || r->at == r->end)
+		return false;
+	if (*r->at++ != PAGE_RECORD_VERSION)
+		return false;
+	return get_varint(&r->at, r->end, &r->next);
+}
+
+static bool read_place(struct page_reader *r, struct page_record *out)
+{
+	uint64_t gap, more;
+
+	if (r->at == r->end)
+		return false;
+	out->kind = (enum page_kind)(*r->at >> GAP_BITS);
+	gap = *r->at++ & GAP_MORE;
+	if (gap == GAP_MORE) {
+		if (!get_varint(&r->at, r->end, &more))
+			return false;
+		gap += more;
+	}
+	if (gap != 0 && r->state == AT_FIRST)
+		return false;
+	/* No overflow: both are below 2^57. */
+	out->gfn = r->next + gap;
+	return out->gfn < r->npages;
+}
+
+static bool read_body(struct page_reader *r, struct page_record *out)
+{
+	uint64_t len = 0;
+
+	if (out->kind == PAGE_RAW)
+		len = REMUS_PAGE_SIZE;
+	if (out->kind == PAGE_DELTA &&
+	    (!get_varint(&r->at, r->end, &len) || len < XRLE_MIN ||
+	     len > PAGE_DELTA_MAX))
+		return false;
+	if (len > (size_t)(r->end - r->at))
+		return false;
+	out->data = len > 0 ? r->at : NULL;
+	out->data_bytes = (size_t)len;
+	r->at += len;
+	return true;
+}
+
+int page_reader_next(struct page_reader *r, struct page_record *out)
+{
+	if (r->state == FAILED)
+		return -EBADMSG;
+	if (r->state == AT_RECORD && r->at == r->end)
+		return 0;
+	if (r->state == AT_HEADER) {
+		if (!read_header(r))
+			goto bad;
+		r->state = AT_FIRST;
+	}
+	if (!read_place(r, out) || !read_body(r, out))
+		goto bad;
+	r->next = out->gfn + 1;
+	r->state = AT_RECORD;
+	return 1;
+bad:
+	r->state = FAILED;
+	return -EBADMSG;
+}
+
+int page_record_apply(const struct page_record *rec, uint8_t *page)
+{
+	switch (rec->kind) {
+	case PAGE_SAME:
+		return 0;
+	case PAGE_ZERO:
+		memset(page, 0, REMUS_PAGE_SIZE);
+		return 0;
+	case PAGE_DELTA:
+		return xrle_decode(page, rec->data, rec->data_bytes);
+	case PAGE_RAW:
+		if (rec->data_bytes != REMUS_PAGE_SIZE)
+			return -EBADMSG;
+		memcpy(page, rec->data, REMUS_PAGE_SIZE);
+		return 0;
+	}
+	return -EBADMSG;
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * page_record.h - changed pages, packed into the payload of a PAGES frame.
+ *
+ * "Page records version 1" of remus-page-records(7).  A payload stands alone:
+ * it begins with its first gfn, and gfns ascend strictly within it.  Each
+ * record costs one byte (more where 63 or more pages are left out) and the
+ * page's content: none for SAME and ZERO, an XOR-RLE delta (codec_xrle.h)
+ * against the old page, or the page.
+ *
+ * Pure: bytes in, bytes out; no allocation, no system calls, no clocks.
+ *
+ *	struct page_writer w;
+ *	page_writer_init(&w, buf, cap);
+ *	for each dirty page in ascending order:
+ *		if (page_writer_add(&w, gfn, old, new, kinds, NULL) == -ENOSPC)
+ *			send page_writer_bytes(&w) bytes of buf, init, add again
+ */
+#ifndef REMUS_PAGE_RECORD_H
+#define REMUS_PAGE_RECORD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "page.h"
+
+#define PAGE_RECORD_VERSION 1
+/* npages must not be above this (2^64 bytes of memory). */
+#define PAGE_GFN_MAX ((uint64_t)1 << 52)
+
+enum page_kind {
+	PAGE_SAME = 0,	/* content did not change */
+	PAGE_ZERO = 1,
+	PAGE_DELTA = 2, /* XOR-RLE against the old content */
+	PAGE_RAW = 3,
+};
+#define PAGE_KINDS 4
+/* "same", "zero", "delta", "raw"; "?" for any other number. */
+const char *page_kind_to_str(unsigned int kind);
+
+/* Which kinds a writer may choose: bits (1 << kind).  RAW is always allowed. */
+#define PAGE_ALLOW_RAW (1u << PAGE_RAW) /* compression off */
+#define PAGE_ALLOW_ALL 0x0fu
+
+/* Bounds of lengths, in bytes.  A delta of PAGE_DELTA_MAX with its two bytes of
+ * length is one byte shorter than a raw page. */
+#define PAGE_DELTA_MAX (REMUS_PAGE_SIZE - 3)
+#define PAGE_RECORD_MAX (1 + 8 + REMUS_PAGE_SIZE)
+#define PAGE_PAYLOAD_HEADER_MAX (1 + 8)
+/* A writer with this cap takes at least one page. */
+#define PAGE_WRITER_CAP_MIN (PAGE_PAYLOAD_HEADER_MAX + PAGE_RECORD_MAX)
+
+/* Private, but for records[], which may be read: records of each kind since
+ * page_writer_init(). */
+struct page_writer {
+	uint8_t *buf;
+	size_t cap, used;
+	gfn_t next;		      /* lowest gfn that may come */
+	uint64_t records[PAGE_KINDS];
+};
+
+/* buf belongs to the writer until the caller has sent it; cap bytes, of which
+ * it uses at most WIRE_PAYLOAD_MAX.  Never fails. */
+void page_writer_init(struct page_writer *w, uint8_t *buf, size_t cap);
+
+/*
+ * Add page gfn, whose content is new[4096].
+ *
+ * old is the content that the receiver has for it (it must be exactly that:
+ * S5), or NULL when it is not known; then the record is ZERO or RAW.  kinds is
+ * PAGE_ALLOW_...; among the allowed kinds it takes SAME when old equals new,
+ * else ZERO, else DELTA when its record is shorter than RAW's, else RAW.
+ * *kind (may be NULL) is what it took.
+ *
+ *   0         added
+ *   -ENOSPC   fewer than PAGE_RECORD_MAX (and, before the first record,
+ *             PAGE_PAYLOAD_HEADER_MAX more) bytes are free; the payload is as it was.
+ *             This is found out before any work is done on the page.
+ *   -EINVAL   gfn is not above the one before it, or >= PAGE_GFN_MAX; the payload
+ *             is as it was (the caller may start another payload)
+ *
+ * old and new must not change during the call (copy the page of a running
+ * guest first), and must not overlap buf.  Bytes of buf behind
+ * page_writer_bytes() are unspecified afterwards.
+ */
+int page_writer_add(struct page_writer *w, gfn_t gfn, const uint8_t *old,
+		    const uint8_t *new, unsigned int kinds,
+		    enum page_kind *kind);
+
+/* Bytes of the payload so far; 0 before the first record: there is no payload
+ * without a record. */
+size_t page_writer_bytes(const struct page_writer *w);
+
+/* One record, as read.  data points into the payload: data_bytes bytes of delta
+ * (PAGE_DELTA, not yet checked inside) or REMUS_PAGE_SIZE bytes (PAGE_RAW);
+ * NULL and 0 for the others. */
+struct page_record {
+	gfn_t gfn;
+	enum page_kind kind;
+	const uint8_t *data;
+	size_t data_bytes;
+};
+
+/* Private. */
+struct page_reader {
+	const uint8_t *at, *end;
+	uint64_t npages;
+	gfn_t next;
+	int state;
+};
+
+/* Read the payload buf[0..len), any bytes of any length, which must stay in
+ * place and unchanged while the reader and its records are in use.  npages is
+ * the VM's; a gfn at or above it is malformed.  Never fails: what is wrong with
+ * the payload is told by page_reader_next(). */
+void page_reader_init(struct page_reader *r, const uint8_t *buf, size_t len,
+		      uint64_t npages);
+
+/*
+ *   1          *out is the next record; its gfn is < npages and above the last
+ *   0          clean end: the payload ended with the record before (and it had
+ *              one at least); again at each further call
+ *   -EBADMSG   the payload breaks a rule of remus-page-records(7); *out is
+ *              unspecified; again at each further call
+ *
+ * Reads nothing outside buf[0..len).  Records before a malformed one have been
+ * handed out already: a receiver must keep them apart from committed state
+ * until the epoch is whole (S2).
+ */
+int page_reader_next(struct page_reader *r, struct page_record *out);
+
+/*
+ * Make the new content of a page.  page[4096] holds the old content on entry,
+ * which matters for SAME and DELTA only.
+ *
+ *   0          page holds the new content
+ *   -EBADMSG   the delta is malformed, or rec is not one that
+ *              page_reader_next() can have made; page is as it was
+ */
+int page_record_apply(const struct page_record *rec, uint8_t *page);
+
+#endif
