@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* vm_config.c - see vm_config.h, remus.conf(5) and vm_config_parse.h. */
+#include "vm_config.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "config_value.h"
+#include "util.h"
+#include "vm_config_parse.h"
+
+#define FILE_BYTES_MAX (256 * 1024)
+
+int config_bad(struct parse *p, unsigned int line, const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	return set_err(p->err, p->err_bytes, -EINVAL, "%s:%u: %s", p->path,
+		       line, text);
+}
+
+static char *trim(char *s)
+{
+	char *end;
+
+	s += strspn(s, " \t");
+	end = s + strlen(s);
+	while (end > s && (end[-1] == ' ' || end[-1] == '\t'))
+		*--end = '\0';
+	return s;
+}
+
+static int take_line(struct parse *p, char *text, size_t len)
+{
+	char *value;
+
+	if (len > 0 && text[len - 1] == '\n')
+		text[--len] = '\0';
+	if (len > LINE_BYTES_MAX)
+		return config_bad(p, p->line, "line is longer than %d bytes",
+				  LINE_BYTES_MAX);
+	for (size_t i = 0; i < len; i++) {
+		if (iscntrl((unsigned char)text[i]) && text[i] != '\t')
+			return config_bad(p, p->line,
+					  "control character 0x%02x",
+					  (unsigned char)text[i]);
+	}
+	text = trim(text);
+	if (*text == '\0' || *text == '#')
+		return 0;
+	value = strchr(text, '=');
+	if (value == NULL)
+		return config_bad(p, p->line, "'%.64s' is not 'key = value'",
+				  text);
+	*value++ = '\0';
+	return config_give(p, trim(text), trim(value));
+}
+
+static int take_file(struct parse *p, FILE *f)
+{
+	size_t cap = 0, total = 0;
+	char *text = NULL;
+	ssize_t n;
+	int rc = 0;
+
+	while (rc == 0 && (n = getline(&text, &cap, f)) >= 0) {
+		p->line++;
+		total += (size_t)n;
+		rc = total > FILE_BYTES_MAX
+			     ? config_bad(p, p->line,
+					  "file is longer than %d bytes",
+					  FILE_BYTES_MAX)
+			     : take_line(p, text, (size_t)n);
+	}
+	if (rc == 0 && ferror(f))
+		rc = set_err(p->err, p->err_bytes, -EIO, "%s:%u: cannot read",
+			     p->path, p->line);
+	if (p->line == 0)
+		p->line = 1;
+	free(text);
+	return rc;
+}
+
+static int fill_computed(struct parse *p)
+{
+	struct vm_config *c = p->c;
+
+	if (c->mac[0] == '\0')
+		mac_from_name(c->name, c->mac);
+	if (c->gate == NULL)
+		c->gate = strdup(strcmp(c->driver, "fake") == 0 ? "fake"
+								: "relay");
+	c->alone_run = true;
+	return c->gate == NULL ? -ENOMEM : 0;
+}
+
+/* Who may write this file decides what root runs. */
+static int check_file_stat(struct parse *p, FILE *f)
+{
+	struct stat st;
+
+	if (fstat(fileno(f), &st) < 0 || !S_ISREG(st.st_mode))
+		return config_bad(p, 1, "not a plain file");
+	if (st.st_uid != 0 && st.st_uid != geteuid())
+		return config_bad(p, 1,
+				  "the file belongs to user %u; it must belong "
+				  "to root",
+				  (unsigned int)st.st_uid);
+	if ((st.st_mode & S_IWOTH) != 0)
+		return config_bad(p, 1, "the file is writable for everybody");
+	return 0;
+}
+
+static int load(struct parse *p, FILE *f)
+{
+	int rc = check_file_stat(p, f);
+
+	if (rc == 0)
+		rc = take_file(p, f);
+	if (rc == 0)
+		rc = config_fallbacks(p);
+	if (rc == 0)
+		rc = fill_computed(p);
+	if (rc == 0)
+		rc = config_check(p);
+	if (rc == -ENOMEM)
+		set_err(p->err, p->err_bytes, rc, "%s: out of memory", p->path);
+	return rc;
+}
+
+int vm_config_load(struct vm_config **out, const char *path, char *err,
+		   size_t err_bytes)
+{
+	struct parse p = { .path = path, .err = err, .err_bytes = err_bytes };
+	FILE *f;
+	int rc;
+
+	*out = NULL;
+	f = fopen(path, "re");
+	if (f == NULL) {
+		rc = -errno;
+		return set_err(err, err_bytes, rc, "%s: %s", path,
+			       strerror(-rc));
+	}
+	p.c = calloc(1, sizeof(*p.c));
+	if (p.c != NULL)
+		p.c->path = strdup(path);
+	if (p.c == NULL || p.c->path == NULL)
+		rc = set_err(err, err_bytes, -ENOMEM, "%s: out of memory",
+			     path);
+	else
+		rc = load(&p, f);
+	fclose(f);
+	if (rc < 0)
+		vm_config_free(p.c);
+	else
+		*out = p.c;
+	return rc;
+}
+
+void vm_config_free(struct vm_config *c)
+{
+	if (c == NULL)
+		return;
+	for (size_t i = 0; c->qemu_args != NULL && c->qemu_args[i] != NULL; i++)
+		free(c->qemu_args[i]);
+	free(c->qemu_args);
+	free(c->path);
+	free(c->driver);
+	free(c->kernel);
+	free(c->initrd);
+	free(c->append);
+	free(c->qemu_binary);
+	free(c->console);
+	free(c->ram_dir);
+	free(c->tracker);
+	free(c->gate);
+	free(c->tap);
+	free(c->bridge);
+	free(c->key_file);
+	free(c->state_dir);
+	free(c->run_dir);
+	explicit_bzero(c, sizeof(*c));
+	free(c);
+}
+
+int vm_config_self(const struct vm_config *c, const char *name, char *err,
+		   size_t err_bytes)
+{
+	struct utsname u;
+
+	if (name == NULL) {
+		uname(&u);
+		name = u.nodename;
+	}
+	for (int i = 0; i < 2; i++) {
+		if (strcmp(c->node[i].name, name) == 0)
+			return i;
+	}
+	return set_err(err, err_bytes, -ENOENT,
+		       "%s: this node is called '%s', but the nodes of %s are "
+		       "'%s' and '%s'",
+		       c->path, name, c->name, c->node[0].name,
+		       c->node[1].name);
+}
