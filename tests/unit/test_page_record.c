@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Page records: golden payloads (xrle_reference.py), what the writer chooses,
+ * where it stops, and a reader that any bytes may be given to.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "golden_vector.h"
+#include "page_record.h"
+#include "wire.h"
+
+#define PAGE REMUS_PAGE_SIZE
+
+static const uint8_t zero_page[PAGE];
+static uint8_t buf[WIRE_PAYLOAD_MAX + 4096];
+
+static void golden_payload(const char *name, unsigned int pages)
+{
+	static struct golden g;
+	struct page_writer w;
+	struct page_reader r;
+	struct page_record rec;
+
+	assert_true(golden_load(&g, name));
+	assert_int_equal(g.page_count, pages);
+	page_writer_init(&w, buf, sizeof(buf));
+	page_reader_init(&r, g.data, g.data_bytes, g.npages);
+	for (unsigned int i = 0; i < pages; i++) {
+		struct golden_page *p = &g.page[i];
+		enum page_kind kind;
+
+		assert_int_equal(page_writer_add(&w, p->gfn, p->old, p->new,
+						 PAGE_ALLOW_ALL, &kind), 0);
+		assert_string_equal(page_kind_to_str(kind), p->kind);
+		assert_int_equal(page_reader_next(&r, &rec), 1);
+		assert_int_equal(rec.gfn, p->gfn);
+		assert_string_equal(page_kind_to_str(rec.kind), p->kind);
+		assert_int_equal(page_record_apply(&rec, p->old), 0);
+		assert_memory_equal(p->old, p->new, PAGE);
+	}
+	assert_int_equal(page_reader_next(&r, &rec), 0);
+	assert_int_equal(page_reader_next(&r, &rec), 0);
+	assert_int_equal(page_writer_bytes(&w), g.data_bytes);
+	assert_memory_equal(buf, g.data, g.data_bytes);
+}
+
+static void golden_payloads(void **state)
+{
+	(void)state;
+	golden_payload("records_manual.txt", 4);
+	golden_payload("records_gaps.txt", 6);
+}
+
+static void chooses(const uint8_t *old, const uint8_t *new, unsigned int kinds,
+		    enum page_kind want)
+{
+	struct page_writer w;
+	struct page_reader r;
+	struct page_record rec;
+	enum page_kind kind = PAGE_KINDS;
+	uint8_t page[PAGE];
+
+	page_writer_init(&w, buf, sizeof(buf));
+	assert_int_equal(page_writer_add(&w, 5, old, new, kinds, &kind), 0);
+	assert_int_equal(kind, want);
+	for (unsigned int k = 0; k < PAGE_KINDS; k++)
+		assert_int_equal(w.records[k], k == want);
+	page_reader_init(&r, buf, page_writer_bytes(&w), 6);
+	assert_int_equal(page_reader_next(&r, &rec), 1);
+	assert_int_equal(rec.kind, want);
+	memcpy(page, old != NULL ? old : zero_page, PAGE);
+	assert_int_equal(page_record_apply(&rec, page), 0);
+	assert_memory_equal(page, new, PAGE);
+	assert_int_equal(page_reader_next(&r, &rec), 0);
+}
+
+static void writer_takes_the_best_kind(void **state)
+{
+	uint8_t a[PAGE], b[PAGE], other[PAGE];
+	const unsigned int same = 1u << PAGE_SAME, zero = 1u << PAGE_ZERO;
+
+	(void)state;
+	fill_lcg(a, 1);
+	fill_lcg(other, 2);
+	memcpy(b, a, PAGE);
+	b[77] ^= 1;
+	chooses(a, a, PAGE_ALLOW_ALL, PAGE_SAME);
+	chooses(zero_page, zero_page, PAGE_ALLOW_ALL, PAGE_SAME);
+	chooses(a, b, PAGE_ALLOW_ALL, PAGE_DELTA);
+	chooses(a, zero_page, PAGE_ALLOW_ALL, PAGE_ZERO);
+	chooses(a, other, PAGE_ALLOW_ALL, PAGE_RAW);
+	chooses(NULL, a, PAGE_ALLOW_ALL, PAGE_RAW);
+	chooses(NULL, zero_page, PAGE_ALLOW_ALL, PAGE_ZERO);
+	/* not allowed, not taken */
+	chooses(a, a, PAGE_ALLOW_RAW, PAGE_RAW);
+	chooses(a, b, PAGE_ALLOW_RAW, PAGE_RAW);
+	chooses(a, zero_page, PAGE_ALLOW_RAW, PAGE_RAW);
+	chooses(a, zero_page, 0, PAGE_RAW);
+	chooses(a, b, same | zero, PAGE_RAW);
+	chooses(a, a, same | zero, PAGE_SAME);
+	chooses(a, a, PAGE_ALLOW_ALL & ~same, PAGE_RAW);
+	chooses(zero_page, zero_page, PAGE_ALLOW_ALL & ~same, PAGE_ZERO);
+}
+
+/* A delta is taken up to the last length at which it is shorter. */
+static void delta_only_while_shorter(void **state)
+{
+	uint8_t a[PAGE], b[PAGE];
+
+	(void)state;
+	fill_lcg(a, 1);
+	for (size_t changed = PAGE - 12; changed <= PAGE; changed++) {
+		size_t delta = 1 + 2 + changed;
+
+		memcpy(b, a, PAGE);
+		for (size_t i = 0; i < changed; i++)
+			b[i] ^= 0x55;
+		chooses(a, b, PAGE_ALLOW_ALL,
+			delta + 2 < PAGE ? PAGE_DELTA : PAGE_RAW);
+		if (delta + 2 < PAGE)
+			assert_true(delta <= PAGE_DELTA_MAX);
+	}
+}
+
+/* Short deltas have one byte of length, long ones two. */
+static void length_of_delta_in_one_and_two_bytes(void **state)
+{
+	uint8_t a[PAGE], b[PAGE];
+
+	(void)state;
+	fill_lcg(a, 1);
+	for (size_t changed = 120; changed < 132; changed++) {
+		memcpy(b, a, PAGE);
+		for (size_t i = 0; i < changed; i++)
+			b[i] ^= 0x55;
+		chooses(a, b, PAGE_ALLOW_ALL, PAGE_DELTA);
+	}
+}
+
+static void writer_stops_before_the_end(void **state)
+{
+	struct page_writer w;
+	uint8_t page[PAGE], *small;
+	size_t bytes;
+
+	(void)state;
+	fill_lcg(page, 3);
+	for (size_t cap = 0; cap < PAGE_WRITER_CAP_MIN; cap += 37) {
+		page_writer_init(&w, buf, cap);
+		assert_int_equal(page_writer_add(&w, 0, NULL, page,
+						 PAGE_ALLOW_ALL, NULL),
+				 -ENOSPC);
+		assert_int_equal(page_writer_bytes(&w), 0);
+	}
+	/* The far end of what fits; malloc, so that ASan sees its border. */
+	small = malloc(PAGE_WRITER_CAP_MIN);
+	assert_non_null(small);
+	page_writer_init(&w, small, PAGE_WRITER_CAP_MIN);
+	assert_int_equal(page_writer_add(&w, PAGE_GFN_MAX - 2, NULL, page,
+					 PAGE_ALLOW_ALL, NULL), 0);
+	bytes = page_writer_bytes(&w);
+	assert_true(bytes <= PAGE_WRITER_CAP_MIN);
+	assert_int_equal(page_writer_add(&w, PAGE_GFN_MAX - 1, NULL, page,
+					 PAGE_ALLOW_ALL, NULL), -ENOSPC);
+	assert_int_equal(page_writer_bytes(&w), bytes);
+	free(small);
+}
+
+static void payload_is_at_most_a_frame(void **state)
+{
+	struct page_writer w;
+	uint8_t page[PAGE];
+	gfn_t gfn = 0;
+
+	(void)state;
+	fill_lcg(page, 3);
+	page_writer_init(&w, buf, sizeof(buf));
+	while (page_writer_add(&w, gfn, NULL, page, PAGE_ALLOW_RAW, NULL) == 0)
+		gfn++;
+	assert_true(page_writer_bytes(&w) <= WIRE_PAYLOAD_MAX);
+	assert_int_equal(gfn, WIRE_PAYLOAD_MAX / (PAGE + 1));
+}
+
+static void writer_refuses_a_gfn_out_of_order(void **state)
+{
+	struct page_writer w;
+	size_t bytes;
+
+	(void)state;
+	page_writer_init(&w, buf, sizeof(buf));
+	assert_int_equal(page_writer_add(&w, PAGE_GFN_MAX, NULL, zero_page,
+					 PAGE_ALLOW_ALL, NULL), -EINVAL);
+	assert_int_equal(page_writer_add(&w, 9, NULL, zero_page,
+					 PAGE_ALLOW_ALL, NULL), 0);
+	bytes = page_writer_bytes(&w);
+	assert_int_equal(page_writer_add(&w, 9, NULL, zero_page,
+					 PAGE_ALLOW_ALL, NULL), -EINVAL);
+	assert_int_equal(page_writer_add(&w, 8, NULL, zero_page,
+					 PAGE_ALLOW_ALL, NULL), -EINVAL);
+	assert_int_equal(page_writer_bytes(&w), bytes);
+}
+
+/* Idle-like epochs: about one byte for a page's place. */
+static void gaps_of_all_sizes(void **state)
+{
+	static const gfn_t gaps[] = {0, 1, 61, 62, 63, 64, 190, 191, 192, 16446,
+				     16447, 1 << 20, (gfn_t)1 << 40};
+	struct page_writer w;
+	struct page_reader r;
+	struct page_record rec;
+	gfn_t gfn = 0;
+	int rc;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(gaps) / sizeof(gaps[0]); i++) {
+		page_writer_init(&w, buf, sizeof(buf));
+		gfn = gaps[i];
+		for (int n = 0; n < 4; n++, gfn += 1 + gaps[i])
+			assert_int_equal(page_writer_add(&w, gfn, NULL,
+							 zero_page,
+							 PAGE_ALLOW_ALL, NULL),
+					 0);
+		page_reader_init(&r, buf, page_writer_bytes(&w), PAGE_GFN_MAX);
+		gfn = gaps[i];
+		while ((rc = page_reader_next(&r, &rec)) == 1) {
+			assert_int_equal(rec.gfn, gfn);
+			gfn += 1 + gaps[i];
+		}
+		assert_int_equal(rc, 0);
+		assert_int_equal(gfn, 5 * gaps[i] + 4);
+	}
+}
+
+/* Reads all; the copy has its exact size, so that ASan sees one byte too far. */
+static int read_all(const uint8_t *src, size_t len, uint64_t npages)
+{
+	uint8_t *copy = malloc(len + 1), page[PAGE] = {0};
+	struct page_reader r;
+	struct page_record rec;
+	gfn_t last = 0;
+	int rc, n = 0;
+
+	assert_non_null(copy);
+	memcpy(copy + 1, src, len);
+	page_reader_init(&r, copy + 1, len, npages);
+	while ((rc = page_reader_next(&r, &rec)) == 1) {
+		assert_true(rec.gfn < npages);
+		assert_true(n == 0 || rec.gfn > last);
+		assert_true(rec.data_bytes == 0 ||
+			    (rec.data >= copy + 1 &&
+			     rec.data + rec.data_bytes <= copy + 1 + len));
+		last = rec.gfn;
+		n++;
+		if (page_record_apply(&rec, page) < 0) {
+			rc = -EBADMSG;
+			break;
+		}
+	}
+	if (rc < 0)
+		assert_int_equal(rc, -EBADMSG);
+	free(copy);
+	return rc < 0 ? rc : n;
+}
+
+#define READ(npages, ...)                                                     \
+	read_all((const uint8_t[]){__VA_ARGS__},                              \
+		 sizeof((const uint8_t[]){__VA_ARGS__}), npages)
+#define REJECTED(...) assert_int_equal(READ(1024, __VA_ARGS__), -EBADMSG)
+
+static void malformed_payloads(void **state)
+{
+	(void)state;
+	assert_int_equal(READ(1024, 1, 0, 0x40), 1);
+	assert_int_equal(read_all(buf, 0, 1024), -EBADMSG);
+	REJECTED(1);
+	REJECTED(1, 0);			   /* no record */
+	REJECTED(0, 0, 0x40);		   /* versions */
+	REJECTED(2, 0, 0x40);
+	REJECTED(1, 0, 0x41);		   /* a gap in the first record */
+	REJECTED(1, 0, 0x7f, 0x00);
+	REJECTED(1, 0x80, 0x00, 0x40);	   /* 0 in two bytes */
+	REJECTED(1, 0, 0x40, 0x7f);	   /* no more_gap */
+	REJECTED(1, 0, 0x40, 0x7f, 0x80);
+	REJECTED(1, 0, 0x40, 0x7f, 0x81, 0x00);
+	assert_int_equal(READ(1024, 1, 0, 0x40, 0x7f, 0x00), 2);
+	REJECTED(1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 0);
+	/* gfn bounds */
+	assert_int_equal(READ(8, 1, 7, 0x40), 1);
+	assert_int_equal(READ(7, 1, 7, 0x40), -EBADMSG);
+	assert_int_equal(READ(8, 1, 6, 0x40, 0x40), 2);
+	assert_int_equal(READ(7, 1, 6, 0x40, 0x40), -EBADMSG);
+	assert_int_equal(READ(0, 1, 0, 0x40), -EBADMSG);
+	assert_int_equal(READ(UINT64_MAX, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+			      0xff, 0x7f, 0x40), -EBADMSG);
+	/* deltas: short, long, cut, with bytes left over */
+	assert_int_equal(READ(1024, 1, 0, 0x80, 3, 0, 1, 9), 1);
+	REJECTED(1, 0, 0x80);
+	REJECTED(1, 0, 0x80, 0);
+	REJECTED(1, 0, 0x80, 2, 0, 1);
+	REJECTED(1, 0, 0x80, 3, 0, 1);
+	REJECTED(1, 0, 0x80, 0x83, 0x00, 0, 1, 9);
+	REJECTED(1, 0, 0x80, 4, 0, 1, 9, 0);
+	REJECTED(1, 0, 0xc0);		   /* raw without a page */
+}
+
+static void lengths_of_delta_and_raw(void **state)
+{
+	uint8_t p[PAGE + 64] = {1, 0, 0x80, 0xfe, 0x1f, 0x00};
+
+	(void)state;
+	/* 4094: not shorter than raw, refused although it is all there */
+	p[6] = 0xfb, p[7] = 0x1f;
+	memset(p + 8, 1, sizeof(p) - 8);
+	assert_int_equal(read_all(p, 5 + 4094, 8), -EBADMSG);
+	p[3] = 0xfd, p[6] = 0xfa;	   /* 4093 */
+	assert_int_equal(read_all(p, 5 + 4093, 8), 1);
+	p[2] = 0xc0;
+	assert_int_equal(read_all(p, 3 + PAGE, 8), 1);
+	assert_int_equal(read_all(p, 3 + PAGE - 1, 8), -EBADMSG);
+	assert_int_equal(read_all(p, 3 + PAGE + 1, 8), 2); /* 01 is SAME */
+	memset(buf, 0, sizeof(buf));	   /* SAME records to the end */
+	buf[0] = 1;
+	assert_int_equal(read_all(buf, WIRE_PAYLOAD_MAX, (uint64_t)1 << 30),
+			 WIRE_PAYLOAD_MAX - 2);
+	assert_int_equal(read_all(buf, WIRE_PAYLOAD_MAX + 1, (uint64_t)1 << 30),
+			 -EBADMSG);
+}
+
+static void an_error_stays(void **state)
+{
+	const uint8_t bad[] = {1, 0, 0x40, 0x80, 0, 0x40, 0x40};
+	struct page_reader r;
+	struct page_record rec;
+
+	(void)state;
+	page_reader_init(&r, bad, sizeof(bad), 1024);
+	assert_int_equal(page_reader_next(&r, &rec), 1);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(page_reader_next(&r, &rec), -EBADMSG);
+}
+
+static void refused_records_leave_the_page(void **state)
+{
+	const uint8_t delta[] = {0, 1, 9, 0, 1, 1};
+	struct page_record rec = {0, PAGE_DELTA, delta, sizeof(delta)};
+	uint8_t page[PAGE], before[PAGE];
+
+	(void)state;
+	fill_lcg(before, 1);
+	memcpy(page, before, PAGE);
+	assert_int_equal(page_record_apply(&rec, page), -EBADMSG);
+	rec.kind = PAGE_RAW;
+	assert_int_equal(page_record_apply(&rec, page), -EBADMSG);
+	rec.kind = (enum page_kind)7;
+	assert_int_equal(page_record_apply(&rec, page), -EBADMSG);
+	assert_memory_equal(page, before, PAGE);
+}
+
+static size_t make_payload(void)
+{
+	struct page_writer w;
+	uint8_t old[PAGE], new[PAGE];
+
+	page_writer_init(&w, buf, sizeof(buf));
+	for (gfn_t gfn = 3; gfn < 2000; gfn += 1 + gfn / 2) {
+		fill_lcg(old, gfn);
+		memcpy(new, old, PAGE);
+		for (size_t i = gfn % 5; i < PAGE; i += 300 + gfn)
+			new[i] ^= 0x21;
+		assert_int_equal(page_writer_add(&w, gfn,
+						 gfn % 4 == 0 ? NULL : old,
+						 gfn % 3 == 0 ? old : new,
+						 PAGE_ALLOW_ALL, NULL), 0);
+	}
+	assert_true(w.records[PAGE_DELTA] > 2 && w.records[PAGE_RAW] > 2);
+	return page_writer_bytes(&w);
+}
+
+static void truncation_at_every_byte(void **state)
+{
+	size_t bytes = make_payload();
+	int whole = read_all(buf, bytes, 2000), clean = 0;
+
+	(void)state;
+	assert_true(whole > 8);
+	for (size_t n = 0; n < bytes; n++) {
+		int rc = read_all(buf, n, 2000);
+
+		assert_true(rc == -EBADMSG || (rc > 0 && rc < whole));
+		clean += rc > 0;
+	}
+	assert_int_equal(clean, whole - 1); /* cut between two records only */
+}
+
+static void bit_flips(void **state)
+{
+	size_t bytes = make_payload();
+	uint8_t *copy = malloc(bytes);
+
+	(void)state;
+	assert_non_null(copy);
+	for (size_t bit = 0; bit < 8 * bytes; bit += bit < 2000 ? 1 : 61) {
+		memcpy(copy, buf, bytes);
+		copy[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		(void)read_all(copy, bytes, 2000);
+	}
+	free(copy);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(golden_payloads),
+		cmocka_unit_test(writer_takes_the_best_kind),
+		cmocka_unit_test(delta_only_while_shorter),
+		cmocka_unit_test(length_of_delta_in_one_and_two_bytes),
+		cmocka_unit_test(writer_stops_before_the_end),
+		cmocka_unit_test(payload_is_at_most_a_frame),
+		cmocka_unit_test(writer_refuses_a_gfn_out_of_order),
+		cmocka_unit_test(gaps_of_all_sizes),
+		cmocka_unit_test(malformed_payloads),
+		cmocka_unit_test(lengths_of_delta_and_raw),
+		cmocka_unit_test(an_error_stays),
+		cmocka_unit_test(refused_records_leave_the_page),
+		cmocka_unit_test(truncation_at_every_byte),
+		cmocka_unit_test(bit_flips),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
