@@ -32,7 +32,8 @@ typedef void (*ipc_handler)(void *ctx, struct ipc_request *req,
 int ipc_server_start(struct ipc_server **out, qb_loop_t *loop, const char *vm,
 		     gid_t group, ipc_handler handler, void *ctx, char *err,
 		     size_t err_bytes);
-/* Outstanding requests are answered with an error. */
+/* Outstanding requests are answered with an error.  Not from inside the
+ * handler. */
 void ipc_server_stop(struct ipc_server *s);
 
 /* `more` (may be NULL) is merged into the reply; the reference is taken.  Safe
@@ -45,11 +46,14 @@ void ipc_reply_error(struct ipc_request *req, const char *fmt, ...)
 
 struct ipc_client;
 /* 0; -ENOENT: no remusd of that VM answers here (which does not prove that the
- * VM is stopped: S6); -EACCES; other -errno. */
-int ipc_connect(struct ipc_client **out, const char *vm, char *err,
-		size_t err_bytes);
+ * VM is stopped: S6); -EACCES: this user may not, or what answers belongs
+ * neither to root nor to this user; -ETIMEDOUT: a remusd is there and hangs;
+ * other -errno. */
+int ipc_connect(struct ipc_client **out, const char *vm, int timeout_ms,
+		char *err, size_t err_bytes);
 /* Sends and waits.  0 with the reply (a new reference) in *reply, whether ok or
- * not; -ETIMEDOUT; other -errno. */
+ * not; -ETIMEDOUT or -ECONNRESET (remusd ended meanwhile): the request may have
+ * been carried out or not; other -errno. */
 int ipc_call(struct ipc_client *c, const json_t *request, int timeout_ms,
 	     json_t **reply, char *err, size_t err_bytes);
 void ipc_disconnect(struct ipc_client *c);
