@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "driver.h"
+
+#include <string.h>
+
+#include "util.h"
+
+static const struct driver_ops *const drivers[] = {
+	&driver_qemu_ops,
+	&driver_fake_ops,
+};
+
+const struct driver_ops *driver_find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(drivers); i++)
+		if (strcmp(drivers[i]->name, name) == 0)
+			return drivers[i];
+	return NULL;
+}
