@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "receiver.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "capture.h"
+#include "digest.h"
+#include "page_record.h"
+#include "stage.h"
+#include "util.h"
+
+struct buffer {
+	uint8_t *data;
+	size_t bytes, cap;
+};
+
+struct receiver {
+	uint8_t *image;
+	uint64_t npages;
+	struct stage *stage;
+	struct digest *digest;
+	struct buffer device;	 /* of the open epoch */
+	struct buffer committed; /* of the committed one */
+	uint64_t base_chain;
+	uint64_t records;
+	bool direct;
+};
+
+int receiver_new(struct receiver **out, uint8_t *image, uint64_t npages)
+{
+	struct receiver *r = calloc(1, sizeof(*r));
+
+	if (r == NULL)
+		return -ENOMEM;
+	r->image = image;
+	r->npages = npages;
+	r->digest = digest_new();
+	if (r->digest == NULL || stage_new(&r->stage, image, npages) < 0) {
+		receiver_free(r);
+		return -ENOMEM;
+	}
+	*out = r;
+	return 0;
+}
+
+void receiver_free(struct receiver *r)
+{
+	if (r == NULL)
+		return;
+	stage_free(r->stage);
+	digest_free(r->digest);
+	free(r->device.data);
+	free(r->committed.data);
+	free(r);
+}
+
+void receiver_begin(struct receiver *r, const struct wire_begin *b)
+{
+	receiver_drop(r);
+	r->direct = (b->flags & WIRE_BEGIN_DIRECT) != 0;
+	r->base_chain = b->base_chain;
+	r->records = 0;
+	digest_start(r->digest);
+}
+
+int receiver_pages(struct receiver *r, const uint8_t *payload, size_t len)
+{
+	struct page_reader reader;
+	struct page_record rec;
+	int more;
+
+	page_reader_init(&reader, payload, len, r->npages);
+	while ((more = page_reader_next(&reader, &rec)) == 1) {
+		uint8_t *page = r->direct
+				? r->image + (size_t)rec.gfn * REMUS_PAGE_SIZE
+				: stage_page(r->stage, rec.gfn);
+		int rc = page_record_apply(&rec, page);
+
+		if (rc < 0)
+			return rc;
+		digest_page(r->digest, rec.gfn, page);
+		r->records++;
+	}
+	return more;
+}
+
+int receiver_device(struct receiver *r, const uint8_t *payload, size_t len)
+{
+	struct buffer *b = &r->device;
+
+	if (len > CAPTURE_DEVICE_MAX - b->bytes)
+		return -EBADMSG;
+	if (b->bytes + len > b->cap) {
+		size_t cap = (b->bytes + len) * 2;
+		uint8_t *bigger = realloc(b->data, cap);
+
+		if (bigger == NULL)
+			return -ENOMEM;
+		b->data = bigger;
+		b->cap = cap;
+	}
+	memcpy(b->data + b->bytes, payload, len);
+	b->bytes += len;
+	digest_bytes(r->digest, payload, len);
+	return 0;
+}
+
+bool receiver_matches(struct receiver *r, const struct wire_end *end,
+		      char *why, size_t why_bytes)
+{
+	uint64_t digest = digest_value(r->digest);
+
+	if (end->page_records != r->records) {
+		set_err(why, why_bytes, 0, "%llu page records announced, %llu "
+					   "received",
+			(unsigned long long)end->page_records,
+			(unsigned long long)r->records);
+		return false;
+	}
+	if (end->device_bytes != r->device.bytes) {
+		set_err(why, why_bytes, 0, "%llu bytes of device state "
+					   "announced, %zu received",
+			(unsigned long long)end->device_bytes,
+			r->device.bytes);
+		return false;
+	}
+	if (end->digest != digest ||
+	    end->chain != digest_chain(r->base_chain, end->epoch, digest)) {
+		set_err(why, why_bytes, 0,
+			"digest %016llx announced, %016llx computed",
+			(unsigned long long)end->digest,
+			(unsigned long long)digest);
+		return false;
+	}
+	return true;
+}
+
+void receiver_commit(struct receiver *r)
+{
+	struct buffer old = r->committed;
+
+	if (!r->direct)
+		stage_commit(r->stage);
+	r->committed = r->device;
+	r->device = old;
+	r->device.bytes = 0;
+}
+
+void receiver_drop(struct receiver *r)
+{
+	stage_drop(r->stage);
+	r->device.bytes = 0;
+}
+
+uint64_t receiver_records(const struct receiver *r)
+{
+	return r->records;
+}
+
+const void *receiver_device_state(const struct receiver *r, size_t *bytes)
+{
+	*bytes = r->committed.bytes;
+	return r->committed.data;
+}

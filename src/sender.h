@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * sender.h - the primary's side of an epoch's data: pages encoded straight into
+ * the connection's queue, with the digest, at the pace of the connection.
+ *
+ * It keeps the page cache (the content that the backup has) and nothing of the
+ * protocol's decisions: epoch.c says what to send when.  One thing is being
+ * sent at a time: a live pass, or a captured epoch.  Work is done in slices of
+ * SENDER_SLICE_PAGES from the loop, so that nothing else waits long; a slice
+ * ends when the connection has no room.
+ */
+#ifndef REMUS_SENDER_H
+#define REMUS_SENDER_H
+
+#include <qb/qbloop.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "capture.h"
+#include "conn.h"
+#include "page.h"
+
+#define SENDER_SLICE_PAGES 256
+
+struct sender;
+
+struct sender_events {
+	/* The live pass is handed to the connection. */
+	void (*live_done)(void *ctx);
+	/* END of the epoch is. */
+	void (*sent)(void *ctx, uint64_t epoch, uint64_t chain);
+};
+
+struct sender_params {
+	qb_loop_t *loop;
+	const uint8_t *ram; /* guest memory, which may change while we read */
+	uint64_t npages;
+	uint64_t cache_bytes;
+	bool compression;
+	const struct sender_events *events;
+	void *ctx;
+};
+
+/* 0 or -errno. */
+int sender_new(struct sender **out, const struct sender_params *p);
+void sender_free(struct sender *s);
+void sender_set_compression(struct sender *s, bool on);
+
+/* The connection to send to, or NULL when it is gone: then whatever was being
+ * sent is given up, with no event. */
+void sender_set_conn(struct sender *s, struct conn *c);
+/* To be called by conn's room(). */
+void sender_room(struct sender *s);
+
+/* Queue BEGIN.  `sent` collects every page sent in this epoch and must live
+ * until its END. */
+void sender_begin(struct sender *s, uint64_t stream, uint64_t epoch,
+		  bool direct, uint64_t base_chain, struct page_bitmap *sent);
+/* Has BEGIN been queued and END not? */
+bool sender_is_open(const struct sender *s);
+
+/* Send the pages set in `todo`, read from the running guest, clearing each bit
+ * as its page is sent.  The tracker must have been armed before.
+ * -> live_done() */
+void sender_live(struct sender *s, struct page_bitmap *todo);
+
+/* Send pages and device state of the capture, and END. -> sent() */
+void sender_capture(struct sender *s, const struct capture *c);
+
+/* The backup may have other content for this page than we sent last. */
+void sender_distrust(struct sender *s, gfn_t gfn);
+void sender_distrust_all(struct sender *s);
+
+struct sender_stats {
+	uint64_t bytes_raw;  /* pages sent * REMUS_PAGE_SIZE */
+	uint64_t bytes_sent; /* frames of epochs, headers counted */
+	uint64_t cache_bytes;
+};
+void sender_stats(const struct sender *s, struct sender_stats *out);
+
+#endif
