@@ -126,13 +126,24 @@ static int scan_map(struct tracker *p, const struct ram_map *m,
 	return 0;
 }
 
+/* The memory of a process that has ended scans as untouched.  Reading tells:
+ * it gives nothing then. */
+static int still_alive(const struct tracker *p)
+{
+	uint64_t entry;
+	off_t at = (off_t)(p->maps.map[0].start / REMUS_PAGE_SIZE * 8);
+
+	return pread(p->pagemap, &entry, sizeof(entry), at) == sizeof(entry) ?
+		0 : -ESRCH;
+}
+
 static int scan_all(struct tracker *p, struct page_bitmap *dirty)
 {
 	int rc = 0;
 
 	for (size_t i = 0; i < p->maps.n && rc == 0; i++)
 		rc = scan_map(p, &p->maps.map[i], dirty);
-	return rc;
+	return rc < 0 ? rc : still_alive(p);
 }
 
 /* Look without changing anything: can kernel and process do it? */
