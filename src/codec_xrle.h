@@ -37,10 +37,11 @@ static inline size_t xrle_bound(void)
 /*
  * Encode new against old into dst, never writing at or behind dst + cap.
  *
- *   > 0       bytes of the delta, <= cap; the rest of dst[0..cap) is unspecified
+ *   > 0       bytes of the delta, <= cap; the rest of dst[0..cap) is
+ *             unspecified
  *   0         the pages are equal (there is no delta)
- *   -ENOSPC   the delta is longer than cap; dst[0..cap) is unspecified.  Give as
- *             cap what the caller would gain from, and send the page raw.
+ *   -ENOSPC   the delta is longer than cap; dst[0..cap) is unspecified.  Give
+ *             as cap the longest delta that is a gain, and send the page raw.
  *
  * With cap >= XRLE_BOUND it never returns -ENOSPC.  dst must not overlap old
  * or new; old and new may be the same page.

@@ -17,12 +17,14 @@
  *                nothing is ever replaced.  Memory is taken from the kernel
  *                only as pages are first inserted.
  *   associative  else: sets of PAGE_CACHE_WAYS places; gfn belongs to set
- *                gfn % sets.  A full set gives up a place whose page was not
- *                looked up since the set's marks were last cleared, picked by a
- *                fixed pseudo-random sequence; when all its pages are marked, all
- *                marks are cleared first.  (Dirty pages come in ascending order,
- *                again and again: with LRU or FIFO a cache a little too small
- *                would never hit at all.)
+ *                gfn % sets.  A page goes to the first empty place, else to
+ *                one whose page was not looked up since the set's marks were
+ *                last cleared: number (x * 0x2545f4914f6cdd1d >> 40) % u of
+ *                the u such places, x being the next number of one xorshift
+ *                (12, 25, 27) sequence from 0x9e3779b97f4a7c15 on.  When all
+ *                pages are marked, all marks are cleared first.  (Dirty
+ *                pages come in ascending order, again and again: with LRU or
+ *                FIFO a cache a little too small would never hit at all.)
  *
  * All calls are O(1) but create, destroy and drop_all, and none but create
  * allocates.

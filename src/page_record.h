@@ -74,10 +74,10 @@ void page_writer_init(struct page_writer *w, uint8_t *buf, size_t cap);
  *
  *   0         added
  *   -ENOSPC   fewer than PAGE_RECORD_MAX (and, before the first record,
- *             PAGE_PAYLOAD_HEADER_MAX more) bytes are free; the payload is as it was.
- *             This is found out before any work is done on the page.
- *   -EINVAL   gfn is not above the one before it, or >= PAGE_GFN_MAX; the payload
- *             is as it was (the caller may start another payload)
+ *             PAGE_PAYLOAD_HEADER_MAX more) bytes are free; the payload is as
+ *             it was.  Found out before any work is done on the page.
+ *   -EINVAL   gfn is not above the one before it, or >= PAGE_GFN_MAX; the
+ *             payload is as it was (the caller may start another payload)
  *
  * old and new must not change during the call (copy the page of a running
  * guest first), and must not overlap buf.  Bytes of buf behind

@@ -95,10 +95,10 @@ static void shape_follows_the_bound(void **state)
 	page_cache_destroy(c);
 }
 
-/* A flat cache for a guest of 64 GiB takes no memory before it is used. */
+/* A flat cache for a guest of 4 GiB takes no memory before it is used. */
 static void flat_is_not_reserved(void **state)
 {
-	const uint64_t npages = (uint64_t)1 << 24;
+	const uint64_t npages = (uint64_t)1 << 20;
 	struct page_cache *c = create(npages, npages * PAGE);
 
 	(void)state;
@@ -204,31 +204,46 @@ static void equal_calls_equal_content(void **state)
 	page_cache_destroy(b);
 }
 
+static unsigned int index_of(const gfn_t *place, gfn_t gfn)
+{
+	unsigned int i = 0;
+
+	while (i < PAGE_CACHE_WAYS && place[i] != gfn)
+		i++;
+	return i;
+}
+
 /* The replacement is part of the contract: replayed in the plainest way from
  * what page_cache.h says, so that a change of it is seen. */
 static void replacement_is_as_specified(void **state)
 {
 	struct page_cache *c = create(100, PAGE_CACHE_BYTES_MIN);
+	const gfn_t none = 100;
 	gfn_t place[PAGE_CACHE_WAYS];
 	bool mark[PAGE_CACHE_WAYS] = {false};
 	uint64_t x = 0x9e3779b97f4a7c15u;
-	unsigned int used = 0;
 
 	(void)state;
+	for (unsigned int i = 0; i < PAGE_CACHE_WAYS; i++)
+		place[i] = none;
 	for (unsigned int n = 0; n < 5000; n++) {
 		gfn_t gfn = rnd() % (n % 3 == 0 ? 100 : 10);
-		unsigned int i = 0, marked = 0, free_nth;
+		unsigned int i = index_of(place, gfn), marked = 0, nth;
 
-		while (i < used && place[i] != gfn)
-			i++;
-		assert_int_equal(page_cache_lookup(c, gfn) != NULL, i < used);
-		if (i < used) {
-			mark[i] = true;
+		assert_int_equal(page_cache_lookup(c, gfn) != NULL,
+				 i < PAGE_CACHE_WAYS);
+		if (i < PAGE_CACHE_WAYS) {
+			mark[i] = n % 11 != 0;
+			if (!mark[i]) {
+				page_cache_drop(c, gfn);
+				place[i] = none;
+			}
 			continue;
 		}
 		put(c, gfn, n);
-		if (used < PAGE_CACHE_WAYS) {
-			place[used++] = gfn;
+		i = index_of(place, none);
+		if (i < PAGE_CACHE_WAYS) {
+			place[i] = gfn;
 			continue;
 		}
 		for (i = 0; i < PAGE_CACHE_WAYS; i++)
@@ -238,9 +253,9 @@ static void replacement_is_as_specified(void **state)
 			marked = 0;
 		}
 		x ^= x >> 12, x ^= x << 25, x ^= x >> 27;
-		free_nth = (unsigned int)(x * 0x2545f4914f6cdd1du >> 40) %
-			   (PAGE_CACHE_WAYS - marked);
-		for (i = 0; mark[i] || free_nth-- > 0; i++)
+		nth = (unsigned int)(x * 0x2545f4914f6cdd1du >> 40) %
+		      (PAGE_CACHE_WAYS - marked);
+		for (i = 0; mark[i] || nth-- > 0; i++)
 			;
 		place[i] = gfn;
 	}

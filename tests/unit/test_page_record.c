@@ -239,7 +239,7 @@ static void gaps_of_all_sizes(void **state)
 	}
 }
 
-/* Reads all; the copy has its exact size, so that ASan sees one byte too far. */
+/* Reads all; the copy has its exact size: ASan sees one byte too far. */
 static int read_all(const uint8_t *src, size_t len, uint64_t npages)
 {
 	uint8_t *copy = malloc(len + 1), page[PAGE] = {0};
