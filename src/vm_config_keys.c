@@ -8,11 +8,8 @@
 #include <string.h>
 
 #include "config_value.h"
-#include "util.h"
-#if __has_include("qemu_cmdline.h")
 #include "qemu_cmdline.h"
-#define HAVE_ARGS_CHECK 1
-#endif
+#include "util.h"
 
 #define QEMU_ARGS_MAX 256
 
@@ -239,13 +236,9 @@ static int set_args(struct parse *p, const struct key *k, char *value)
 		rc = add_arg(p, w);
 	if (rc < 0)
 		return rc;
-#ifdef HAVE_ARGS_CHECK
 	/* Line by line, so that the refusal names the right one. */
 	if (qemu_args_check(p->c->qemu_args + first, why, sizeof(why)) < 0)
 		return config_bad(p, p->line, "%s: %s", k->name, why);
-#else
-	(void)k, (void)first, (void)why;
-#endif
 	return 0;
 }
 
