@@ -6,8 +6,8 @@
  * owner sees whole frames of an authenticated peer and nothing else: before
  * the TLS handshake has proved the key, no byte reaches a parser of ours.
  *
- * conn answers HEARTBEAT by itself and sends its own when nothing was sent for
- * heartbeat_ms; a peer from which nothing at all came for timeout_ms is down.
+ * conn answers HEARTBEAT by itself and sends its own every heartbeat_ms; a
+ * peer from which nothing at all came for timeout_ms is down.
  *
  * Memory: at most CONN_QUEUE_MAX bytes wait to be sent, and one frame
  * (WIRE_PAYLOAD_MAX) is being received.  Nothing blocks.  Callbacks never come
@@ -39,8 +39,12 @@ struct conn_ops {
 	/* After conn_send() said -EAGAIN, or conn_want_room(): at least
 	 * WIRE_PAYLOAD_MAX + WIRE_HEADER_BYTES bytes of queue are free. */
 	void (*room)(void *ctx, struct conn *c);
-	/* The connection is over (or never came up); `why` is one line for
-	 * people, naming the peer's address.  The conn is freed after this. */
+	/* The connection is over, or, if it came from conn_connect(), never
+	 * came up; `why` is one line for people, naming the peer's address.
+	 * The conn is freed after this.  -EACCES: another key or VM name;
+	 * -ETIMEDOUT: silence; -ESHUTDOWN: closed in order by the peer;
+	 * -EBADMSG: a malformed frame (the peer was told); else what the
+	 * system said. */
 	void (*down)(void *ctx, struct conn *c, int rc, const char *why);
 };
 
@@ -61,7 +65,9 @@ int conn_connect(struct conn **out, const struct conn_params *p,
 		 size_t err_bytes);
 
 /* A listening socket.  Every accepted connection becomes a struct conn whose
- * owner is p->ctx; up() comes after its handshake.  At most CONN_PENDING_MAX
+ * owner is p->ctx; up() comes after its handshake.  One that fails before that
+ * is logged (at most once a second), and its owner never hears of it: who has
+ * no key must not be able to make a callback.  At most CONN_PENDING_MAX
  * connections may be in their handshake at a time; more are closed at once. */
 #define CONN_PENDING_MAX 8
 struct conn_listener;
@@ -76,15 +82,16 @@ void conn_listener_close(struct conn_listener *l);
 int conn_send(struct conn *c, const void *frame, size_t bytes);
 
 /* The hot path: a place in the send queue to encode straight into.  Returns
- * room for at least min_bytes and sets *cap, or NULL when there is none (then
- * room() will come).  conn_commit() takes the first `bytes` of it, which must
- * be whole frames; conn_commit(c, 0) gives it back.  No other call on the conn
- * in between. */
+ * room for at least min_bytes (at most WIRE_PAYLOAD_MAX + WIRE_HEADER_BYTES)
+ * and sets *cap, or NULL when there is none (then room() will come, or the
+ * connection is not up).  conn_commit() takes the first `bytes` of it, which
+ * must be whole frames; conn_commit(c, 0) gives it back.  No other call on the
+ * conn in between. */
 uint8_t *conn_reserve(struct conn *c, size_t min_bytes, size_t *cap);
 void conn_commit(struct conn *c, size_t bytes);
 
 /* Ask for one room() call even though nothing failed (it comes from the loop,
- * as soon as less than half of CONN_QUEUE_MAX is queued). */
+ * as soon as at most half of CONN_QUEUE_MAX is queued). */
 void conn_want_room(struct conn *c);
 
 /* Bytes not yet taken by the kernel: ours and the socket's send queue. */
@@ -93,13 +100,15 @@ size_t conn_unsent_bytes(struct conn *c);
 struct conn_stats {
 	uint64_t sent_bytes;	 /* wire bytes before TLS */
 	uint64_t received_bytes;
-	uint64_t rtt_us;	 /* from heartbeats; 0: not known yet */
+	uint64_t rtt_us;	 /* from heartbeats, so with what waits in both
+				    queues; 0: not known yet */
 };
 void conn_stats(const struct conn *c, struct conn_stats *out);
 const char *conn_peer_str(const struct conn *c); /* "192.0.2.1:7070" */
 
 /* Send what is queued as far as it goes at once, then close.  No callback
- * comes; the conn is freed by the loop later. NULL is allowed. */
+ * comes; the conn is freed, inside a callback when that has returned.  NULL is
+ * allowed. */
 void conn_close(struct conn *c);
 
 #endif
