@@ -1,0 +1,76 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# packages.sh - the one list of Debian packages, and how they get installed.
+#
+# Sourced by tests/demo and tests/check before anything else: it uses nothing
+# but bash, dpkg and apt.  packages_need WHICH... installs what is missing of
+# the named groups, without a question; when nothing is missing it costs one
+# dpkg-query.  The redis-server package is left out on purpose: installing it
+# would start a server on the machine; redis-tools has the same program.
+
+PACKAGES_BUILD="autoconf automake libtool make gcc libc6-dev pkg-config
+	libqb-dev libgnutls28-dev libcurl4-gnutls-dev libjansson-dev
+	libxxhash-dev libnl-3-dev libnl-route-3-dev libcmocka-dev xz-utils"
+PACKAGES_LAB="iproute2 util-linux procps kmod cpio busybox-static redis-tools iputils-ping
+	qemu-system-x86 jq"
+PACKAGES_CHECK="clang llvm libclang-rt-14-dev valgrind shellcheck mandoc
+	tcpdump nftables"
+
+packages_missing() {
+	local p have
+	have=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' "$@" \
+		2>/dev/null | sed -n 's/ installed$//p')
+	for p in "$@"; do
+		grep -qxF -- "$p" <<<"$have" || printf '%s ' "$p"
+	done
+}
+
+# Another apt may hold a lock (a fresh machine upgrades itself): wait for it,
+# up to about five minutes, instead of failing.
+packages_apt() {
+	local try log
+	log=$(mktemp)
+	for try in $(seq 30); do
+		if DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 \
+			apt-get -q -y -o DPkg::Lock::Timeout=300 \
+			-o Dpkg::Options::=--force-confold \
+			-o APT::Sandbox::User=root "$@" \
+			</dev/null >"$log" 2>&1; then
+			rm -f "$log"
+			return 0
+		fi
+		grep -qiE 'could not get lock|unable to lock' "$log" || break
+		[ "$try" -eq 1 ] && echo "waiting for another apt to end" >&2
+		sleep 10
+	done
+	cat "$log" >&2
+	rm -f "$log"
+	return 1
+}
+
+packages_need() {
+	local group list="" missing
+	for group in "$@"; do
+		case $group in
+		build) list+=" $PACKAGES_BUILD" ;;
+		lab) list+=" $PACKAGES_LAB" ;;
+		check) list+=" $PACKAGES_CHECK" ;;
+		*) echo "packages_need: no group '$group'" >&2; return 1 ;;
+		esac
+	done
+	# shellcheck disable=SC2086 # a list of words
+	missing=$(packages_missing $list)
+	[ -n "$missing" ] || return 0
+	if [ "$(id -u)" -ne 0 ]; then
+		echo "missing packages, and not root: $missing" >&2
+		return 1
+	fi
+	echo "installing: $missing" >&2
+	# shellcheck disable=SC2086
+	{ packages_apt update &&
+		packages_apt install --no-install-recommends $missing; } || {
+		echo "apt-get could not install: $missing" >&2
+		return 1
+	}
+}
