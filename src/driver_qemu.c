@@ -332,7 +332,7 @@ static int spawn(struct driver *d, char **argv, int qmp_fd, int net_fd,
 		.loop = d->loop,
 		.argv = argv,
 		.fd = { -1, -1, -1, qmp_fd, d->files.ram_fd,
-			d->files.state_fd, net_fd },
+			d->files.state_fd, net_fd, d->files.state_fd },
 		.ram_bytes = d->files.ram_bytes,
 		.ram_dir = cfg->ram_dir,
 		.track_lib = track_lib(cfg),
@@ -538,7 +538,7 @@ static int qemu_activate(struct driver *d, const void *device_state,
 			       COMMAND_MS * (uint64_t)1000000, d,
 			       on_activation_late, &d->timer);
 	d->timer_set = rc == 0;
-	snprintf(uri, sizeof(uri), "fd:%d", QEMU_FD_STATE);
+	snprintf(uri, sizeof(uri), "fd:%d", QEMU_FD_LOAD);
 	if (rc == 0)
 		rc = command(d, "migrate-incoming",
 			     json_pack("{s:s}", "uri", uri), on_loading,

@@ -230,7 +230,7 @@ int main(int argc, char **argv)
 	struct options o = { 0 };
 	struct vm_config *cfg = NULL;
 	char err[1024] = "";
-	int rc, self, fd;
+	int rc, self = 0, fd;
 
 	rc = parse(argc, argv, &o);
 	if (rc != 0)

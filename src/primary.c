@@ -171,6 +171,7 @@ void primary_device_state(struct primary *p, int rc, const void *data,
 			  size_t bytes, const char *why)
 {
 	struct epoch_event ev = { .type = EV_CAPTURED };
+	struct inflight_slot *s;
 
 	if (rc == 0) {
 		rc = capture_device(&p->capture, data, bytes);
@@ -181,6 +182,9 @@ void primary_device_state(struct primary *p, int rc, const void *data,
 		feed(p, EV_SUSPEND_FAILED);
 		return;
 	}
+	s = inflight_find(&p->inflight, p->engine.captured);
+	if (s != NULL && p->engine.capture_valid)
+		s->captured_ns = now_mono_ns();
 	ev.overflow = capture_overflows(&p->capture);
 	feed_event(p, &ev);
 }
@@ -193,18 +197,12 @@ static void act_resume(struct primary *p)
 
 void primary_resumed(struct primary *p, int rc, const char *why)
 {
-	uint64_t now = now_mono_ns();
-	struct inflight_slot *s;
-
 	if (rc < 0) {
 		fail(p, why);
 		return;
 	}
-	hist_add(&p->pause_us, (now - p->epoch_began_ns) / 1000);
+	hist_add(&p->pause_us, (now_mono_ns() - p->epoch_began_ns) / 1000);
 	p->epochs++;
-	s = inflight_find(&p->inflight, p->engine.captured);
-	if (s != NULL)
-		s->captured_ns = now;
 	feed(p, EV_RESUMED);
 }
 

@@ -18,9 +18,11 @@
 enum qemu_fd {
 	QEMU_FD_QMP = 3,   /* stream socket: control */
 	QEMU_FD_RAM = 4,   /* the guest's RAM file */
-	QEMU_FD_STATE = 5, /* where it saves, and finds, its device state */
+	QEMU_FD_STATE = 5, /* the file where it saves its device state */
 	QEMU_FD_NET = 6,   /* datagram socket to the gate */
-	QEMU_FD_END = 7,
+	QEMU_FD_LOAD = 7,  /* the same file, to load from: QEMU closes it after
+			      that, and must still be able to save */
+	QEMU_FD_END = 8,
 };
 
 struct qemu_start {
