@@ -27,7 +27,7 @@
  * takes them over as they are, so that there is no moment in which the vif is
  * not redirected.  destroy() does undo the redirection: the guest must be gone.
  * Nobody else may touch the IFB: set down and up by hand, its frames are gone
- * and the plug's counters are not (see empty_plug()).
+ * and the plug's counters are not (see renew_plug()).
  *
  * Counting is the kernel's: `released` and `held` come from the qdisc.  Frames
  * dropped while CLOSED are counted at the redirection (tc -s filter), not in
@@ -66,7 +66,8 @@ struct gate {
 	struct permit ticket;
 	qb_loop_timer_handle timer;
 	bool timer_armed;
-	uint64_t shut_dropped;
+	size_t limit;
+	struct plug_stats past; /* of the plugs before this one */
 };
 
 /* ---- requests ---- */
@@ -85,8 +86,7 @@ static int say(struct gate *g, int build, struct nl_msg *msg)
 
 static int plug(struct gate *g, enum plug_cmd cmd)
 {
-	static const char *const names[] = { "buffer", "release one",
-					     "release all" };
+	static const char *const names[] = { "buffer", "release one" };
 	struct nl_msg *msg;
 	int rc = plug_msg_plug_cmd(&msg, g->ifb, cmd);
 
@@ -109,19 +109,32 @@ static int ifb_set(struct gate *g, bool up)
 	return rc;
 }
 
-/* IFB down, its queue empty, its counters at zero.  The counters must go with
- * the frames: what they promise to let out would be taken from frames that
- * come later.  Only the pass-through command clears them, so it may be given
- * only once nothing can pass. */
-static int empty_plug(struct gate *g)
+/* IFB down, with a new plug: no frames, counters at zero.  Frames and counters
+ * must go together: what an old counter promises to let out would be taken from
+ * frames that come later.  While there is no plug nothing can pass, because the
+ * IFB is down; on failure it stays so. */
+static int renew_plug(struct gate *g)
 {
+	struct plug_stats s = { 0 };
+	struct nl_msg *msg;
 	int rc = ifb_set(g, false);
 
-	if (rc == 0)
-		rc = plug(g, PLUG_RELEASE_ALL);
-	if (rc == 0)
-		rc = plug(g, PLUG_BUFFER);
-	if (rc == 0)
+	if (rc < 0)
+		return rc;
+	if (g->io->stats(g->io_ctx, g->ifb, &s) < 0)
+		memset(&s, 0, sizeof(s));
+	/* Fails when there is none; when that is not why, adding fails. */
+	rc = plug_msg_plug_del(&msg, g->ifb);
+	if (say(g, rc, msg) == 0) {
+		g->past.packets += s.packets;
+		g->past.drops += s.drops + s.qlen;
+	}
+	rc = plug_msg_plug_add(&msg, g->ifb, g->limit);
+	rc = say(g, rc, msg);
+	if (rc < 0)
+		qb_log(LOG_ERR, "%s: gate: no plug on '%s': %s", g->vm,
+		       g->ifb_name, strerror(-rc));
+	else
 		g->closed = false;
 	return rc;
 }
@@ -153,13 +166,11 @@ static int make_ifb(struct gate *g, char *err, size_t err_bytes)
 	return 0;
 }
 
-static int make_plug(struct gate *g, size_t limit, char *err, size_t err_bytes)
+static int make_plug(struct gate *g, char *err, size_t err_bytes)
 {
-	struct nl_msg *msg;
-	int rc;
+	int rc = renew_plug(g);
 
-	rc = plug_msg_plug_add(&msg, g->ifb, limit);
-	rc = say(g, rc, msg);
+	memset(&g->past, 0, sizeof(g->past)); /* a predecessor's */
 	if (rc == -ENOENT || rc == -EOPNOTSUPP)
 		return set_err(err, err_bytes, -EOPNOTSUPP,
 			       "gate plug on '%s': kernel has no sch_plug: %s; "
@@ -168,11 +179,6 @@ static int make_plug(struct gate *g, size_t limit, char *err, size_t err_bytes)
 		return set_err(err, err_bytes, rc,
 			       "gate plug on '%s': no plug on '%s': %s",
 			       g->vif_name, g->ifb_name, strerror(-rc));
-	rc = empty_plug(g);
-	if (rc < 0)
-		return set_err(err, err_bytes, rc,
-			       "gate plug on '%s': plug on '%s' does not obey: "
-			       "%s", g->vif_name, g->ifb_name, strerror(-rc));
 	return 0;
 }
 
@@ -232,6 +238,7 @@ static int build(struct gate *g, const struct gate_config *cfg, char *err,
 
 	if (rc < 0)
 		return rc;
+	g->limit = cfg->queue_bytes;
 	memcpy(g->vif_name, cfg->tap, strlen(cfg->tap) + 1);
 	g->vif = g->io->ifindex(g->io_ctx, cfg->tap);
 	if (g->vif == 0)
@@ -241,7 +248,7 @@ static int build(struct gate *g, const struct gate_config *cfg, char *err,
 			       cfg->tap);
 	rc = make_ifb(g, err, err_bytes);
 	if (rc == 0)
-		rc = make_plug(g, cfg->queue_bytes, err, err_bytes);
+		rc = make_plug(g, err, err_bytes);
 	if (rc == 0)
 		rc = make_redirect(g, err, err_bytes);
 	return rc;
@@ -313,10 +320,10 @@ static void plug_hold(struct gate *g, uint64_t epoch)
 		       g->vm, epoch, g->open_epoch);
 		return;
 	}
-	/* Emptied once more, in case that failed in shut(): frames and counters
-	 * must agree.  On failure it stays CLOSED, and barrier() will say so. */
+	/* Once more, in case that failed in shut().  On failure it stays CLOSED,
+	 * and barrier() will say so. */
 	if (g->state == GATE_CLOSED &&
-	    (empty_plug(g) < 0 || ifb_set(g, true) < 0))
+	    (renew_plug(g) < 0 || ifb_set(g, true) < 0))
 		return;
 	g->open_epoch = epoch;
 	leave_open(g);
@@ -442,16 +449,11 @@ static int plug_open(struct gate *g, const struct permit *p)
 
 static void plug_shut(struct gate *g)
 {
-	struct plug_stats s;
-	bool known;
-
 	if (g->state == GATE_CLOSED)
 		return;
-	known = g->io->stats(g->io_ctx, g->ifb, &s) == 0;
 	leave_open(g);
 	g->state = GATE_CLOSED;
-	if (empty_plug(g) == 0 && known)
-		g->shut_dropped += s.qlen;
+	renew_plug(g); /* failed: plugged, or down; hold() tries again */
 }
 
 static enum gate_state plug_state(const struct gate *g)
@@ -470,8 +472,8 @@ static void plug_stats(const struct gate *g, struct gate_stats *out)
 		memset(&s, 0, sizeof(s));
 	out->held = s.qlen;
 	out->held_bytes = s.backlog_bytes;
-	out->released = s.packets;
-	out->dropped = s.drops + g->shut_dropped;
+	out->released = g->past.packets + s.packets;
+	out->dropped = g->past.drops + s.drops;
 }
 
 const struct gate_ops gate_plug_ops = {

@@ -117,7 +117,7 @@ int plug_msg_plug_add(struct nl_msg **out, unsigned int ifindex,
 	r = rtnl_qdisc_plug_set_limit(q, limit_bytes > INT_MAX ?
 					 INT_MAX : (int)limit_bytes);
 	if (r >= 0)
-		r = rtnl_qdisc_build_add_request(q, NLM_F_CREATE | NLM_F_REPLACE,
+		r = rtnl_qdisc_build_add_request(q, NLM_F_CREATE | NLM_F_EXCL,
 						 out);
 	rtnl_qdisc_put(q);
 	return build_rc(r);
@@ -134,10 +134,8 @@ int plug_msg_plug_cmd(struct nl_msg **out, unsigned int ifindex,
 		return -ENOMEM;
 	if (cmd == PLUG_BUFFER)
 		r = rtnl_qdisc_plug_buffer(q);
-	else if (cmd == PLUG_RELEASE_ONE)
-		r = rtnl_qdisc_plug_release_one(q);
 	else
-		r = rtnl_qdisc_plug_release_indefinite(q);
+		r = rtnl_qdisc_plug_release_one(q);
 	/* Without NLM_F_CREATE this changes the plug that is there, and fails
 	 * where there is none. */
 	if (r >= 0)
@@ -159,10 +157,8 @@ int plug_msg_ingress_add(struct nl_msg **out, unsigned int ifindex)
 	return build_rc(r);
 }
 
-int plug_msg_ingress_del(struct nl_msg **out, unsigned int ifindex)
+static int qdisc_del(struct nl_msg **out, struct rtnl_qdisc *q)
 {
-	struct rtnl_qdisc *q = qdisc_new(ifindex, TC_H_INGRESS, INGRESS_HANDLE,
-					 "ingress");
 	int r;
 
 	if (q == NULL)
@@ -170,6 +166,18 @@ int plug_msg_ingress_del(struct nl_msg **out, unsigned int ifindex)
 	r = rtnl_qdisc_build_delete_request(q, out);
 	rtnl_qdisc_put(q);
 	return build_rc(r);
+}
+
+int plug_msg_plug_del(struct nl_msg **out, unsigned int ifindex)
+{
+	return qdisc_del(out, qdisc_new(ifindex, TC_H_ROOT, PLUG_HANDLE,
+					"plug"));
+}
+
+int plug_msg_ingress_del(struct nl_msg **out, unsigned int ifindex)
+{
+	return qdisc_del(out, qdisc_new(ifindex, TC_H_INGRESS, INGRESS_HANDLE,
+					"ingress"));
 }
 
 /* ---- the redirection ---- */

@@ -8,9 +8,8 @@
  *
  * What sch_plug does with its commands (include/uapi/linux/pkt_sched.h,
  * net/sched/sch_plug.c); it counts, it does not mark frames:
- *   BUFFER       last = current; current = 0; stop passing through
+ *   BUFFER       last = current; current = 0
  *   RELEASE_ONE  to_release += last; last = 0
- *   RELEASE_ALL  pass through; last = current = to_release = 0
  * There is one `last`: a second BUFFER before RELEASE_ONE forgets the first
  * count, and then RELEASE_ONE would let out frames of a wrong epoch.
  */
@@ -25,7 +24,7 @@
 
 struct nl_msg;
 
-enum plug_cmd { PLUG_BUFFER, PLUG_RELEASE_ONE, PLUG_RELEASE_ALL };
+enum plug_cmd { PLUG_BUFFER, PLUG_RELEASE_ONE };
 
 struct plug_stats {
 	uint64_t qlen, backlog_bytes; /* waiting now */
@@ -52,9 +51,11 @@ int plug_kernel_open(void **ctx);
 int plug_msg_ifb_add(struct nl_msg **out, const char *name);
 int plug_msg_link_del(struct nl_msg **out, unsigned int ifindex);
 int plug_msg_link_set(struct nl_msg **out, unsigned int ifindex, bool up);
-/* A plug as root qdisc 1:, holding at most limit_bytes. */
+/* A plug as root qdisc 1:, holding at most limit_bytes, everything plugged.
+ * -EEXIST from the kernel when there is one. */
 int plug_msg_plug_add(struct nl_msg **out, unsigned int ifindex,
 		      size_t limit_bytes);
+int plug_msg_plug_del(struct nl_msg **out, unsigned int ifindex);
 int plug_msg_plug_cmd(struct nl_msg **out, unsigned int ifindex,
 		      enum plug_cmd cmd);
 int plug_msg_ingress_add(struct nl_msg **out, unsigned int ifindex);
