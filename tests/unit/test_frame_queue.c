@@ -227,7 +227,8 @@ static void random_use_equals_a_model(void **state)
 				bytes += c;
 			}
 			for (i = (unsigned int)rand() % 24; i > 0; i--) {
-				if (head == tail)
+				/* Rarely empty: that begins the ring anew. */
+				if (tail - head <= (step % 1000 > 5))
 					break;
 				n = kept[head++];
 				expect_frame(q, n, n / 9);
