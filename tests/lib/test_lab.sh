@@ -50,8 +50,8 @@ if [ -n "$can_ping" ]; then
 	wait_until 5 ping1 alpha 10.77.1.2 || die "a healed cable does not carry"
 fi
 link_throttle alpha 100
-ip netns exec "$(host_ns alpha)" tc qdisc show dev repl0 |
-	grep -q 'tbf.*rate 100Mbit' || die "no throttle"
+[[ $(tc -n "$(host_ns alpha)" qdisc show dev repl0) == *tbf*'rate 100Mbit'* ]] ||
+	die "no throttle"
 link_throttle alpha 0
 
 # ---- a guest, reached by the client ----
@@ -91,7 +91,7 @@ host_start alpha 10.77.1.1 -
 netns=("${LAB_NETNS[@]}")
 lab_stop
 for ns in "${netns[@]}"; do
-	! ip netns list | grep -q "^$ns\b" || die "$ns is still there"
+	[ ! -e "/run/netns/$ns" ] || die "$ns is still there"
 done
 [ "$(ip -o link | sort)" = "$links_before" ] ||
 	die "the machine's own interfaces have changed"
