@@ -309,13 +309,15 @@ static void test_first_touch_is_reported(void **state)
 static void test_copy_converges_under_a_writer(void **state)
 {
 	const struct tracker_ops *ops = ops_of(state);
-	uint8_t *copy = malloc(BYTES);
 	struct tracker *t;
 	struct world w;
 	uint64_t seen = 0;
+	uint8_t *copy;
 
 	begin(&w, true);
 	t = attach(ops, &w);
+	copy = malloc(BYTES);
+	assert_non_null(copy);
 	order(&w, BEGIN, 0, 0);
 	assert_int_equal(ops->start(t), 0);
 	memcpy(copy, ops->view(t), BYTES);
