@@ -115,10 +115,7 @@ static int32_t may_connect(qb_ipcs_connection_t *c, uid_t uid, gid_t gid)
 
 static void send_text(struct ipc_request *req, const char *text, size_t len)
 {
-	struct qb_ipc_response_header h = {
-		.id = req->id,
-		.size = (int32_t)(sizeof(h) + len),
-	};
+	struct qb_ipc_response_header h;
 	struct iovec iov[2] = { { .iov_base = &h, .iov_len = sizeof(h) },
 				{ .iov_base = (void *)(uintptr_t)text,
 				  .iov_len = len } };
@@ -126,6 +123,9 @@ static void send_text(struct ipc_request *req, const char *text, size_t len)
 
 	if (req->conn == NULL)
 		return;
+	memset(&h, 0, sizeof(h)); /* it has padding, and that is sent too */
+	h.id = req->id;
+	h.size = (int32_t)(sizeof(h) + len);
 	r = qb_ipcs_response_sendv(req->conn, iov, 2);
 	if (r < 0)
 		qb_log(LOG_WARNING, "ipc: a reply could not be sent: %s",

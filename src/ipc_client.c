@@ -131,12 +131,14 @@ int ipc_connect(struct ipc_client **out, const char *vm, int timeout_ms,
 static int send_request(struct ipc_client *c, const json_t *request)
 {
 	char *text = json_dumps(request, JSON_COMPACT);
-	struct qb_ipc_request_header h = { .id = c->next_id++ };
+	struct qb_ipc_request_header h;
 	struct iovec iov[2] = { { .iov_base = &h, .iov_len = sizeof(h) } };
 	ssize_t r;
 
 	if (text == NULL)
 		return -EINVAL;
+	memset(&h, 0, sizeof(h)); /* it has padding, and that is sent too */
+	h.id = c->next_id++;
 	iov[1].iov_base = text;
 	iov[1].iov_len = strlen(text);
 	h.size = (int32_t)(sizeof(h) + iov[1].iov_len);

@@ -44,7 +44,7 @@ static const struct command commands[] = {
 	{ "list", ctl_list, false, false, false,
 	  "all VMs that have a definition on this node" },
 	{ "top", ctl_top, true, false, false, "a live screen; q ends it" },
-	{ "start", run_action, true, false, false,
+	{ "start", run_action, true, true, false,
 	  "boot the VM, cold, on this node" },
 	{ "stop", run_action, true, false, false,
 	  "end the VM, or the backup, and its remusd" },
@@ -84,12 +84,11 @@ static void usage(FILE *f)
 	fputs("\n"
 	      "  -j, --json            print JSON\n"
 	      "  -t, --timeout S       wait for so many seconds (30)\n"
-	      "      --peer-is-dead    with activate and alone: you know that "
-	      "the\n"
+	      "      --peer-is-dead    with start, activate and alone: you "
+	      "know that the\n"
 	      "                        peer does not run the VM, and never "
 	      "will\n"
-	      "      --config-dir DIR  where definitions are (" REMUS_SYSCONFDIR
-	      "/remus)\n"
+	      "      --config-dir DIR  where definitions are (" REMUS_CONFDIR ")\n"
 	      "  -n, --count N         top: end after N screens\n\n"
 	      "Exit codes: 0 done; 1 remusd refused or failed; 2 wrong usage "
 	      "or\nconfiguration; 3 no remusd answers (which does not mean "
@@ -177,16 +176,30 @@ static enum ctl_exit run_status(const struct ctl *ctl, char *err,
 	return x;
 }
 
+/* "web: checkpoint: done, epoch 12" */
+static void print_done(const struct ctl *ctl, const json_t *reply)
+{
+	char took[32];
+
+	printf("%s: %s: done", ctl->vm, ctl->cmd);
+	if (json_object_get(reply, "epoch") != NULL)
+		printf(", epoch %lld", show_num(reply, "epoch"));
+	if (json_object_get(reply, "took_us") != NULL)
+		printf(" in %s", show_us(show_num(reply, "took_us"), took,
+					 sizeof(took)));
+	if (*show_str(reply, "message") != '\0')
+		printf(": %s", show_str(reply, "message"));
+	putchar('\n');
+}
+
 static enum ctl_exit do_request(const struct ctl *ctl, json_t *request,
 				char *err, size_t err_bytes)
 {
 	json_t *reply = NULL;
 	enum ctl_exit x = ask(ctl, request, &reply, err, err_bytes);
-	const char *said = show_str(reply, "message");
 
 	if (x == CTL_DONE && !ctl->json)
-		printf("%s: %s%s\n", ctl->vm, *said == '\0' ? ctl->cmd : said,
-		       *said == '\0' ? ": done" : "");
+		print_done(ctl, reply);
 	json_decref(reply);
 	return x;
 }
@@ -201,8 +214,8 @@ static enum ctl_exit run_action(const struct ctl *ctl, char *err,
 	return do_request(ctl, request, err, err_bytes);
 }
 
-/* One key=value into the request.  Ranges are checked here too, so that a
- * mistake is a usage error whether or not a remusd answers. */
+/* One key=value into the request.  remusd checks the value too; doing it here
+ * makes a mistake a usage error whether or not a remusd answers. */
 static int add_setting(json_t *request, const char *word, char *err,
 		       size_t err_bytes)
 {
@@ -216,8 +229,8 @@ static int add_setting(json_t *request, const char *word, char *err,
 				       "interval is a time from %dms to %dms, "
 				       "not '%s'", VM_INTERVAL_MS_MIN,
 				       VM_INTERVAL_MS_MAX, word + 9);
-		return json_object_set_new(request, "interval_ms",
-					   json_integer(ms));
+		return json_object_set_new(request, "interval",
+					   json_string(word + 9));
 	}
 	if (strncmp(word, "compression=", 12) == 0) {
 		if (parse_switch(word + 12, &on) < 0)
@@ -225,7 +238,7 @@ static int add_setting(json_t *request, const char *word, char *err,
 				       "compression is on or off, not '%s'",
 				       word + 12);
 		return json_object_set_new(request, "compression",
-					   json_boolean(on));
+					   json_string(word + 12));
 	}
 	return set_err(err, err_bytes, -EINVAL,
 		       "'%s' cannot be set; interval=TIME and "
@@ -416,7 +429,7 @@ static void print_failure(const struct ctl *ctl, enum ctl_exit x,
 int main(int argc, char **argv)
 {
 	struct ctl ctl = { .timeout_ms = TIMEOUT_MS_DEFAULT,
-			   .config_dir = REMUS_SYSCONFDIR "/remus" };
+			   .config_dir = REMUS_CONFDIR };
 	const struct command *cmd = NULL;
 	char err[ERR_BYTES] = "";
 	enum ctl_exit x = CTL_USAGE;

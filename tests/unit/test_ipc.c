@@ -243,16 +243,16 @@ static void bytes_that_are_no_request_are_refused(void **state)
 	c = qb_ipcc_connect(name, IPC_BUFFER_BYTES);
 	assert_non_null(c);
 	for (size_t i = 0; i < sizeof(bodies) / sizeof(*bodies); i++) {
-		struct qb_ipc_request_header h = {
-			.id = (int32_t)i,
-			.size = (int32_t)(sizeof(h) + strlen(bodies[i])),
-		};
+		struct qb_ipc_request_header h;
 		struct iovec iov[2] = {
 			{ &h, sizeof(h) },
 			{ (void *)(uintptr_t)bodies[i], strlen(bodies[i]) },
 		};
 		ssize_t n;
 
+		memset(&h, 0, sizeof(h));
+		h.id = (int32_t)i;
+		h.size = (int32_t)(sizeof(h) + strlen(bodies[i]));
 		assert_true(qb_ipcc_sendv(c, iov, 2) > 0);
 		n = qb_ipcc_recv(c, buf, sizeof(buf) - 1, WAIT_MS);
 		assert_true(n > (ssize_t)sizeof(struct qb_ipc_response_header));
@@ -448,8 +448,8 @@ static int connect_as(uid_t uid, gid_t gid, gid_t extra)
 	fflush(NULL);
 	pid = fork();
 	if (pid == 0) {
+		json_t *reply = NULL, *req = json_pack("{s:s}", "cmd", "plain");
 		struct ipc_client *c;
-		json_t *reply;
 		char err[256];
 		int rc;
 
@@ -458,8 +458,11 @@ static int connect_as(uid_t uid, gid_t gid, gid_t extra)
 			_exit(100);
 		rc = ipc_connect(&c, vm, WAIT_MS, err, sizeof(err));
 		if (rc == 0)
-			rc = ipc_call(c, json_pack("{s:s}", "cmd", "plain"),
-				      WAIT_MS, &reply, err, sizeof(err));
+			rc = ipc_call(c, req, WAIT_MS, &reply, err,
+				      sizeof(err));
+		ipc_disconnect(c);
+		json_decref(reply);
+		json_decref(req);
 		_exit(-rc);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);

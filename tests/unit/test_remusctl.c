@@ -212,7 +212,7 @@ static const struct {
 	{ "status VM --timeout",
 	  "unknown option, or one without its value: '--timeout'" },
 	{ "--count 0 top VM", "--count is a number from 1, not '0'" },
-	{ "start VM --peer-is-dead", "start does not take --peer-is-dead" },
+	{ "stop VM --peer-is-dead", "stop does not take --peer-is-dead" },
 	{ "protect VM --peer-is-dead",
 	  "protect does not take --peer-is-dead" },
 	{ "set VM", "set what? interval=TIME or compression=on|off" },
@@ -314,20 +314,20 @@ static void requests_carry_what_was_said(void **state)
 {
 	(void)state;
 	assert_int_equal(ctl("stop VM"), 0);
-	assert_out("%s: {\"cmd\":\"stop\"}\n", vm);
+	assert_out("%s: stop: done: {\"cmd\":\"stop\"}\n", vm);
 	assert_int_equal(ctl("protect VM"), 0);
-	assert_out("%s: {\"cmd\":\"protect\"}\n", vm);
+	assert_out("%s: protect: done: {\"cmd\":\"protect\"}\n", vm);
 	assert_int_equal(ctl("activate VM"), 0);
-	assert_out("%s: {\"cmd\":\"activate\"}\n", vm);
+	assert_out("%s: activate: done: {\"cmd\":\"activate\"}\n", vm);
 	assert_int_equal(ctl("activate VM --peer-is-dead"), 0);
-	assert_out("%s: {\"cmd\":\"activate\",\"peer_is_dead\":true}\n", vm);
+	assert_out("%s: activate: done: {\"cmd\":\"activate\",\"peer_is_dead\":true}\n", vm);
 	assert_int_equal(ctl("--peer-is-dead alone VM"), 0);
-	assert_out("%s: {\"cmd\":\"alone\",\"peer_is_dead\":true}\n", vm);
+	assert_out("%s: alone: done: {\"cmd\":\"alone\",\"peer_is_dead\":true}\n", vm);
 	assert_int_equal(ctl("alone VM"), 0);
-	assert_out("%s: {\"cmd\":\"alone\"}\n", vm);
+	assert_out("%s: alone: done: {\"cmd\":\"alone\"}\n", vm);
 	assert_int_equal(ctl("set VM interval=2s compression=off"), 0);
-	assert_out("%s: {\"cmd\":\"set\",\"compression\":false,"
-		   "\"interval_ms\":2000}\n", vm);
+	assert_out("%s: set: done: {\"cmd\":\"set\",\"compression\":\"off\","
+		   "\"interval\":\"2s\"}\n", vm);
 	assert_err("");
 }
 
