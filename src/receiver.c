@@ -11,9 +11,11 @@
 #include "stage.h"
 #include "util.h"
 
+/* A device state, in whole blocks of REMUS_PAGE_SIZE behind its end. */
 struct buffer {
 	uint8_t *data;
-	size_t bytes, cap;
+	size_t bytes;
+	uint64_t blocks, cap_blocks;
 };
 
 struct receiver {
@@ -21,7 +23,7 @@ struct receiver {
 	uint64_t npages;
 	struct stage *stage;
 	struct digest *digest;
-	struct buffer device;	 /* of the open epoch */
+	struct buffer device;	 /* of the open epoch; bytes: set by END */
 	struct buffer committed; /* of the committed one */
 	uint64_t base_chain;
 	uint64_t records;
@@ -86,31 +88,74 @@ int receiver_pages(struct receiver *r, const uint8_t *payload, size_t len)
 	return more;
 }
 
+static int grow(struct buffer *b, uint64_t blocks)
+{
+	uint64_t cap = blocks + blocks / 2;
+	uint8_t *bigger;
+
+	if (blocks <= b->cap_blocks)
+		return 0;
+	bigger = realloc(b->data, cap * REMUS_PAGE_SIZE);
+	if (bigger == NULL)
+		return -ENOMEM;
+	b->data = bigger;
+	b->cap_blocks = cap;
+	return 0;
+}
+
+/* The next block, holding what the committed device state has there. */
+static uint8_t *next_block(struct receiver *r)
+{
+	uint64_t i = r->device.blocks;
+	uint8_t *block;
+
+	if (grow(&r->device, i + 1) < 0)
+		return NULL;
+	block = r->device.data + i * REMUS_PAGE_SIZE;
+	if (i < r->committed.blocks)
+		memcpy(block, r->committed.data + i * REMUS_PAGE_SIZE,
+		       REMUS_PAGE_SIZE);
+	else
+		memset(block, 0, REMUS_PAGE_SIZE);
+	return block;
+}
+
 int receiver_device(struct receiver *r, const uint8_t *payload, size_t len)
 {
-	struct buffer *b = &r->device;
+	struct page_reader reader;
+	struct page_record rec;
+	int more;
 
-	if (len > CAPTURE_DEVICE_MAX - b->bytes)
-		return -EBADMSG;
-	if (b->bytes + len > b->cap) {
-		size_t cap = (b->bytes + len) * 2;
-		uint8_t *bigger = realloc(b->data, cap);
+	page_reader_init(&reader, payload, len,
+			 CAPTURE_DEVICE_MAX / REMUS_PAGE_SIZE);
+	while ((more = page_reader_next(&reader, &rec)) == 1) {
+		uint8_t *block;
+		int rc;
 
-		if (bigger == NULL)
+		if (rec.gfn != r->device.blocks)
+			return -EBADMSG;
+		block = next_block(r);
+		if (block == NULL)
 			return -ENOMEM;
-		b->data = bigger;
-		b->cap = cap;
+		rc = page_record_apply(&rec, block);
+		if (rc < 0)
+			return rc;
+		r->device.blocks++;
 	}
-	memcpy(b->data + b->bytes, payload, len);
-	b->bytes += len;
-	digest_bytes(r->digest, payload, len);
-	return 0;
+	return more;
+}
+
+static bool device_fits(const struct receiver *r, uint64_t bytes)
+{
+	return bytes <= CAPTURE_DEVICE_MAX &&
+	       (bytes + REMUS_PAGE_SIZE - 1) / REMUS_PAGE_SIZE ==
+		       r->device.blocks;
 }
 
 bool receiver_matches(struct receiver *r, const struct wire_end *end,
 		      char *why, size_t why_bytes)
 {
-	uint64_t digest = digest_value(r->digest);
+	uint64_t digest;
 
 	if (end->page_records != r->records) {
 		set_err(why, why_bytes, 0, "%llu page records announced, %llu "
@@ -119,13 +164,16 @@ bool receiver_matches(struct receiver *r, const struct wire_end *end,
 			(unsigned long long)r->records);
 		return false;
 	}
-	if (end->device_bytes != r->device.bytes) {
+	if (!device_fits(r, end->device_bytes)) {
 		set_err(why, why_bytes, 0, "%llu bytes of device state "
-					   "announced, %zu received",
+					   "announced, %llu blocks received",
 			(unsigned long long)end->device_bytes,
-			r->device.bytes);
+			(unsigned long long)r->device.blocks);
 		return false;
 	}
+	r->device.bytes = end->device_bytes;
+	digest_bytes(r->digest, r->device.data, r->device.bytes);
+	digest = digest_value(r->digest);
 	if (end->digest != digest ||
 	    end->chain != digest_chain(r->base_chain, end->epoch, digest)) {
 		set_err(why, why_bytes, 0,
@@ -145,13 +193,13 @@ void receiver_commit(struct receiver *r)
 		stage_commit(r->stage);
 	r->committed = r->device;
 	r->device = old;
-	r->device.bytes = 0;
+	r->device.bytes = r->device.blocks = 0;
 }
 
 void receiver_drop(struct receiver *r)
 {
 	stage_drop(r->stage);
-	r->device.bytes = 0;
+	r->device.bytes = r->device.blocks = 0;
 }
 
 uint64_t receiver_records(const struct receiver *r)

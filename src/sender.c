@@ -34,9 +34,16 @@ struct sender {
 	struct page_bitmap *todo;      /* JOB_LIVE */
 	const struct capture *capture; /* JOB_CAPTURE */
 	uint64_t next;		       /* gfn, or index into the capture */
-	size_t device_sent;
+	uint64_t device_next;	       /* block of the device state */
+	bool device_done;	       /* and the digest is whole */
+	uint64_t epoch_digest;
 
-	uint64_t bytes_raw, bytes_sent;
+	/* the device state that the backup has, in whole blocks; NULL or 0
+	 * blocks when that is not known */
+	uint8_t *device_old;
+	uint64_t device_old_blocks, device_old_cap;
+
+	struct sender_stats stats;
 	uint8_t scratch[4096] __attribute__((aligned(64)));
 };
 
@@ -83,6 +90,7 @@ void sender_free(struct sender *s)
 		qb_loop_job_del(s->p.loop, QB_LOOP_MED, s, slice);
 	digest_free(s->digest);
 	page_cache_destroy(s->cache);
+	free(s->device_old);
 	free(s);
 }
 
@@ -98,6 +106,7 @@ void sender_set_conn(struct sender *s, struct conn *c)
 		return;
 	s->job = JOB_NONE;
 	s->open = false;
+	s->device_old_blocks = 0;
 }
 
 void sender_room(struct sender *s)
@@ -110,12 +119,25 @@ bool sender_is_open(const struct sender *s)
 	return s->open;
 }
 
+static void count_sent(struct sender *s, size_t bytes)
+{
+	if (s->job == JOB_LIVE)
+		s->stats.live_bytes_sent += bytes;
+	else
+		s->stats.bytes_sent += bytes;
+}
+
+static unsigned int kinds(const struct sender *s)
+{
+	return s->p.compression ? PAGE_ALLOW_ALL : PAGE_ALLOW_RAW;
+}
+
 /* The small frames of an epoch always find room: the queue is kept far from
  * full by slice(), and a connection that refuses them is about to go down. */
 static void send_small(struct sender *s, const uint8_t *frame, size_t bytes)
 {
 	if (s->conn != NULL && conn_send(s->conn, frame, bytes) == 0)
-		s->bytes_sent += bytes;
+		count_sent(s, bytes);
 }
 
 void sender_begin(struct sender *s, uint64_t stream, uint64_t epoch,
@@ -134,7 +156,8 @@ void sender_begin(struct sender *s, uint64_t stream, uint64_t epoch,
 	s->base_chain = b.base_chain;
 	s->records = 0;
 	s->sent = sent;
-	s->device_sent = 0;
+	s->device_next = 0;
+	s->device_done = false;
 	digest_start(s->digest);
 	send_small(s, frame, wire_put_begin(frame, &b));
 }
@@ -201,93 +224,163 @@ static void page_is_sent(struct sender *s, gfn_t gfn, const uint8_t *page,
 	if (s->job == JOB_LIVE) {
 		page_bitmap_clear(s->todo, gfn);
 		s->next = gfn + 1;
+		s->stats.live_bytes_raw += REMUS_PAGE_SIZE;
 	} else {
 		s->next++;
+		s->stats.bytes_raw += REMUS_PAGE_SIZE;
 	}
 	s->records++;
-	s->bytes_raw += REMUS_PAGE_SIZE;
+}
+
+/* Room for a frame of records; NULL when the connection has none. */
+static uint8_t *reserve_frame(struct sender *s, struct page_writer *w)
+{
+	size_t cap;
+	uint8_t *frame = conn_reserve(s->conn, FRAME_MIN, &cap);
+
+	if (frame == NULL)
+		return NULL;
+	cap -= WIRE_HEADER_BYTES;
+	if (cap > FRAME_PAYLOAD_BYTES)
+		cap = FRAME_PAYLOAD_BYTES;
+	page_writer_init(w, frame + WIRE_HEADER_BYTES, cap);
+	return frame;
+}
+
+static void commit_frame(struct sender *s, uint8_t *frame, unsigned int type,
+			 const struct page_writer *w)
+{
+	size_t bytes = page_writer_bytes(w);
+
+	wire_put_header(frame, type, bytes);
+	conn_commit(s->conn, WIRE_HEADER_BYTES + bytes);
+	count_sent(s, WIRE_HEADER_BYTES + bytes);
 }
 
 /* Fill one PAGES frame.  Returns the pages in it, 0 when none is left, -EAGAIN
  * when the connection has no room. */
 static int send_frame_of_pages(struct sender *s, int pages_max)
 {
-	unsigned int kinds = s->p.compression ? PAGE_ALLOW_ALL
-					      : PAGE_ALLOW_RAW;
 	struct page_writer w;
 	const uint8_t *page;
 	uint8_t *frame;
-	size_t cap;
 	gfn_t gfn;
 	int n = 0;
 
 	if (peek_page(s, &gfn) == NULL)
 		return 0;
-	frame = conn_reserve(s->conn, FRAME_MIN, &cap);
+	frame = reserve_frame(s, &w);
 	if (frame == NULL)
 		return -EAGAIN;
-	cap -= WIRE_HEADER_BYTES;
-	if (cap > FRAME_PAYLOAD_BYTES)
-		cap = FRAME_PAYLOAD_BYTES;
-	page_writer_init(&w, frame + WIRE_HEADER_BYTES, cap);
 	while (n < pages_max && (page = peek_page(s, &gfn)) != NULL) {
 		uint8_t *old = page_cache_lookup(s->cache, gfn);
 		enum page_kind kind;
 
-		if (page_writer_add(&w, gfn, old, page, kinds, &kind) < 0)
+		if (page_writer_add(&w, gfn, old, page, kinds(s), &kind) < 0)
 			break; /* the frame is full: gfns do ascend */
 		page_is_sent(s, gfn, page, old, kind);
 		n++;
 	}
-	wire_put_header(frame, WIRE_PAGES, page_writer_bytes(&w));
-	conn_commit(s->conn, WIRE_HEADER_BYTES + page_writer_bytes(&w));
-	s->bytes_sent += WIRE_HEADER_BYTES + page_writer_bytes(&w);
+	commit_frame(s, frame, WIRE_PAGES, &w);
 	return n;
 }
 
 /* ---- device state and END ---- */
 
+/* The device state goes as records too, one for each block of a page's size:
+ * from one epoch to the next little of it changes. */
+static uint64_t device_blocks(const struct sender *s)
+{
+	return (s->capture->device_bytes + REMUS_PAGE_SIZE - 1) /
+	       REMUS_PAGE_SIZE;
+}
+
+static bool keep_device_blocks(struct sender *s, uint64_t blocks)
+{
+	uint8_t *bigger;
+
+	if (blocks <= s->device_old_cap)
+		return true;
+	bigger = realloc(s->device_old, blocks * REMUS_PAGE_SIZE);
+	if (bigger == NULL)
+		return false; /* then no delta: a matter of size only */
+	s->device_old = bigger;
+	s->device_old_cap = blocks;
+	return true;
+}
+
+static const uint8_t *device_block(struct sender *s, uint64_t i)
+{
+	size_t at = (size_t)i * REMUS_PAGE_SIZE;
+	size_t n = s->capture->device_bytes - at;
+
+	if (n >= REMUS_PAGE_SIZE)
+		return s->capture->device + at;
+	memcpy(s->scratch, s->capture->device + at, n);
+	memset(s->scratch + n, 0, REMUS_PAGE_SIZE - n);
+	return s->scratch;
+}
+
+static void send_frame_of_device(struct sender *s, struct page_writer *w,
+				 bool keep)
+{
+	uint64_t blocks = device_blocks(s);
+
+	for (; s->device_next < blocks; s->device_next++) {
+		uint64_t i = s->device_next;
+		uint8_t *kept = keep ? s->device_old + i * REMUS_PAGE_SIZE
+				     : NULL;
+		const uint8_t *old = i < s->device_old_blocks ? kept : NULL;
+		const uint8_t *block = device_block(s, i);
+
+		if (page_writer_add(w, i, old, block, kinds(s), NULL) < 0)
+			return;
+		if (keep)
+			memcpy(kept, block, REMUS_PAGE_SIZE);
+	}
+}
+
 /* 1: all is sent; -EAGAIN */
 static int send_device(struct sender *s)
 {
-	const struct capture *c = s->capture;
+	uint64_t blocks = device_blocks(s);
+	bool keep = keep_device_blocks(s, blocks);
+	struct page_writer w;
+	uint8_t *frame;
 
-	while (s->device_sent < c->device_bytes) {
-		size_t n = c->device_bytes - s->device_sent, cap;
-		uint8_t *frame;
-
-		if (n > FRAME_PAYLOAD_BYTES)
-			n = FRAME_PAYLOAD_BYTES;
-		frame = conn_reserve(s->conn, WIRE_HEADER_BYTES + n, &cap);
+	while (s->device_next < blocks) {
+		frame = reserve_frame(s, &w);
 		if (frame == NULL)
 			return -EAGAIN;
-		wire_put_header(frame, WIRE_DEVICE, n);
-		memcpy(frame + WIRE_HEADER_BYTES, c->device + s->device_sent,
-		       n);
-		conn_commit(s->conn, WIRE_HEADER_BYTES + n);
-		digest_bytes(s->digest, c->device + s->device_sent, n);
-		s->device_sent += n;
-		s->bytes_sent += WIRE_HEADER_BYTES + n;
+		send_frame_of_device(s, &w, keep);
+		commit_frame(s, frame, WIRE_DEVICE, &w);
+	}
+	if (!s->device_done) {
+		s->device_done = true;
+		s->device_old_blocks = keep ? blocks : 0;
+		digest_bytes(s->digest, s->capture->device,
+			     s->capture->device_bytes);
+		s->epoch_digest = digest_value(s->digest);
 	}
 	return 1;
 }
 
 static int send_end(struct sender *s)
 {
-	uint64_t digest = digest_value(s->digest);
 	struct wire_end end = {
 		.epoch = s->epoch,
 		.page_records = s->records,
 		.device_bytes = s->capture->device_bytes,
-		.digest = digest,
-		.chain = digest_chain(s->base_chain, s->epoch, digest),
+		.digest = s->epoch_digest,
+		.chain = digest_chain(s->base_chain, s->epoch,
+				      s->epoch_digest),
 	};
 	uint8_t frame[WIRE_SMALL_MAX];
 	size_t bytes = wire_put_end(frame, &end);
 
 	if (conn_send(s->conn, frame, bytes) < 0)
 		return -EAGAIN;
-	s->bytes_sent += bytes;
+	count_sent(s, bytes);
 	s->job = JOB_NONE;
 	s->open = false;
 	s->p.events->sent(s->p.ctx, s->epoch, end.chain);
@@ -327,7 +420,6 @@ static void slice(void *data)
 
 void sender_stats(const struct sender *s, struct sender_stats *out)
 {
-	out->bytes_raw = s->bytes_raw;
-	out->bytes_sent = s->bytes_sent;
+	*out = s->stats;
 	out->cache_bytes = page_cache_bytes(s->cache);
 }

@@ -72,8 +72,11 @@ void sender_distrust(struct sender *s, gfn_t gfn);
 void sender_distrust_all(struct sender *s);
 
 struct sender_stats {
-	uint64_t bytes_raw;  /* pages sent * REMUS_PAGE_SIZE */
-	uint64_t bytes_sent; /* frames of epochs, headers counted */
+	/* captured epochs: pages * REMUS_PAGE_SIZE, and all of their frames,
+	 * headers and device state counted */
+	uint64_t bytes_raw, bytes_sent;
+	/* the same of live passes, that is, of full and partial syncs */
+	uint64_t live_bytes_raw, live_bytes_sent;
 	uint64_t cache_bytes;
 };
 void sender_stats(const struct sender *s, struct sender_stats *out);

@@ -98,57 +98,66 @@ static json_t *gate_json(const struct vm_status *s)
 			 number(s->gate.inbound));
 }
 
-/* What it is and what it does now. */
-static json_t *base_json(const struct vm_status *s)
+static void put(json_t *o, const char *key, json_t *value)
 {
-	return json_pack("{s:o, s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o,"
-			 " s:o, s:b, s:o}",
-			 "vm", text(s->vm), "node", text(s->node), "role",
-			 vm_role_to_str(s->role), "state",
-			 vm_state_to_str(s->state), "reason", text(s->reason),
-			 "generation", number(s->generation), "ticket",
-			 text(s->ticket), "epoch_committed",
-			 number(s->epoch_committed), "peer", text(s->peer),
-			 "peer_address", text(s->peer_address), "driver",
-			 text(s->driver), "link_up", s->link_up, "tracker",
-			 text(s->tracker));
+	json_object_set_new(o, key, value);
+}
+
+/* What it is and what it does now. */
+static void put_base(json_t *o, const struct vm_status *s)
+{
+	put(o, "vm", text(s->vm));
+	put(o, "node", text(s->node));
+	put(o, "role", text(vm_role_to_str(s->role)));
+	put(o, "state", text(vm_state_to_str(s->state)));
+	put(o, "reason", text(s->reason));
+	put(o, "generation", number(s->generation));
+	put(o, "ticket", text(s->ticket));
+	put(o, "epoch_committed", number(s->epoch_committed));
+	put(o, "peer", text(s->peer));
+	put(o, "peer_address", text(s->peer_address));
+	put(o, "link_up", json_boolean(s->link_up));
+	put(o, "driver", text(s->driver));
+	put(o, "tracker", text(s->tracker));
+	put(o, "interval_ms", number(s->interval_ms));
+	put(o, "compression", json_boolean(s->compression));
+	put(o, "memory_bytes", number(s->memory_bytes));
 }
 
 /* How well it does it. */
-static json_t *measures_json(const struct vm_status *s)
+static void put_measures(json_t *o, const struct vm_status *s)
 {
 	double ratio = s->bytes_sent == 0
 			       ? 0.0
 			       : (double)s->bytes_raw / (double)s->bytes_sent;
 
-	return json_pack("{s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:f, s:o, s:o,"
-			 " s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
-			 "interval_ms", number(s->interval_ms), "compression",
-			 s->compression, "pause_us",
-			 quantiles_json(&s->pause_us), "dirty_pages",
-			 quantiles_json(&s->dirty_pages), "ack_us",
-			 quantiles_json(&s->ack_us), "bytes_raw",
-			 number(s->bytes_raw), "bytes_sent",
-			 number(s->bytes_sent), "ratio", ratio, "lag_ms",
-			 number(s->lag_ms), "gate", gate_json(s), "rtt_us",
-			 number(s->rtt_us), "resyncs", number(s->resyncs),
-			 "resyncs_full", number(s->resyncs_full),
-			 "sync_done_pages", number(s->sync_done_pages),
-			 "sync_total_pages", number(s->sync_total_pages),
-			 "epochs", number(s->epochs), "held_pauses",
-			 number(s->held_pauses), "memory_bytes",
-			 number(s->memory_bytes), "rss_bytes",
-			 number(s->rss_bytes));
+	put(o, "epochs", number(s->epochs));
+	put(o, "pause_us", quantiles_json(&s->pause_us));
+	put(o, "dirty_pages", quantiles_json(&s->dirty_pages));
+	put(o, "ack_us", quantiles_json(&s->ack_us));
+	put(o, "bytes_raw", number(s->bytes_raw));
+	put(o, "bytes_sent", number(s->bytes_sent));
+	put(o, "ratio", json_real(ratio));
+	put(o, "sync_bytes_raw", number(s->sync_bytes_raw));
+	put(o, "sync_bytes_sent", number(s->sync_bytes_sent));
+	put(o, "lag_ms", number(s->lag_ms));
+	put(o, "gate", gate_json(s));
+	put(o, "rtt_us", number(s->rtt_us));
+	put(o, "resyncs", number(s->resyncs));
+	put(o, "resyncs_full", number(s->resyncs_full));
+	put(o, "sync_done_pages", number(s->sync_done_pages));
+	put(o, "sync_total_pages", number(s->sync_total_pages));
+	put(o, "held_pauses", number(s->held_pauses));
+	put(o, "rss_bytes", number(s->rss_bytes));
 }
 
 json_t *status_to_json(const struct vm_status *s)
 {
-	json_t *all = base_json(s), *more = measures_json(s);
+	json_t *o = json_object();
 
-	if (all == NULL || more == NULL || json_object_update(all, more) < 0) {
-		json_decref(all);
-		all = NULL;
-	}
-	json_decref(more);
-	return all;
+	if (o == NULL)
+		return NULL;
+	put_base(o, s);
+	put_measures(o, s);
+	return o;
 }

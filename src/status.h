@@ -52,7 +52,9 @@ struct vm_status {
 	uint64_t epoch_committed;
 	uint32_t interval_ms;
 	struct quantiles pause_us, dirty_pages, ack_us;
-	uint64_t bytes_raw, bytes_sent; /* pages * 4096; wire bytes */
+	uint64_t bytes_raw, bytes_sent; /* of checkpoints: pages * 4096; wire
+					   bytes, everything counted */
+	uint64_t sync_bytes_raw, sync_bytes_sent; /* of live passes */
 	uint64_t lag_ms;	 /* age of the oldest unacknowledged state */
 	struct gate_stats gate;
 	const char *gate_name;

@@ -33,7 +33,7 @@ enum wire_type {
 	WIRE_REFUSE = 2,    /* instead of, or after HELLO; then the sender closes */
 	WIRE_BEGIN = 3,	    /* primary: an epoch's data begin */
 	WIRE_PAGES = 4,	    /* primary: page records (codec), see page_record.h */
-	WIRE_DEVICE = 5,    /* primary: a piece of the device state */
+	WIRE_DEVICE = 5,    /* primary: the device state, as records of blocks */
 	WIRE_END = 6,	    /* primary: the epoch is whole, with its digest */
 	WIRE_ACK = 7,	    /* backup: the epoch is committed */
 	WIRE_TICKET = 8,    /* primary: protected(A,B) of this generation */
@@ -113,7 +113,7 @@ struct wire_begin {
 struct wire_end {
 	uint64_t epoch;
 	uint64_t page_records; /* in all PAGES frames since BEGIN */
-	uint64_t device_bytes;
+	uint64_t device_bytes;	/* the last block is padded with zeroes */
 	uint64_t digest; /* of this epoch's pages and device state */
 	uint64_t chain;	 /* digest of (base_chain, epoch, digest) */
 };
