@@ -6,6 +6,11 @@
 #include <stdio.h>
 #include <syslog.h>
 
+/* Our source files, as __FILE__ has them: all are compiled from the top of the
+ * build, as src/... or .../src/...; libqb's come without a folder.
+ * libqb takes basic regular expressions. */
+#define OUR_FILES "src/[^/]*$"
+
 static char ident_copy[128];
 static bool started;
 
@@ -13,16 +18,13 @@ static bool started;
  * wanted only by who looks for a fault in it. */
 static void choose(int target, int verbosity)
 {
-	int level = verbosity > 0 ? LOG_DEBUG : LOG_INFO;
-
 	qb_log_filter_ctl(target, QB_LOG_FILTER_CLEAR_ALL,
 			  QB_LOG_FILTER_FILE, "*", LOG_TRACE);
 	qb_log_filter_ctl(target, QB_LOG_FILTER_ADD, QB_LOG_FILTER_FILE, "*",
-			  verbosity > 1 ? LOG_TRACE : level);
-	if (verbosity < 2)
-		qb_log_filter_ctl2(target, QB_LOG_FILTER_REMOVE,
-				   QB_LOG_FILTER_FUNCTION_REGEX, "^_?qb_",
-				   LOG_NOTICE, LOG_TRACE);
+			  verbosity > 1 ? LOG_TRACE : LOG_WARNING);
+	qb_log_filter_ctl(target, QB_LOG_FILTER_ADD,
+			  QB_LOG_FILTER_FILE_REGEX, OUR_FILES,
+			  verbosity > 0 ? LOG_DEBUG : LOG_INFO);
 	qb_log_ctl(target, QB_LOG_CONF_ENABLED, QB_TRUE);
 }
 
@@ -38,7 +40,7 @@ void log_init(const char *ident, bool foreground, int verbosity)
 		choose(QB_LOG_SYSLOG, verbosity);
 		return;
 	}
-	/* %T has no fractions, and an epoch takes milliseconds. */
+	/* %T has milliseconds, which is what an epoch is measured in. */
 	qb_log_format_set(QB_LOG_STDERR, "%T %N: %p: %b");
 	choose(QB_LOG_STDERR, verbosity);
 }
