@@ -15,7 +15,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "util.h"
 
@@ -93,25 +92,12 @@ void conn_send_some(struct conn *c)
 	conn_offer_room(c);
 }
 
-/* Bytes that came and that nobody read would make the kernel send a reset at
- * close(), and drop what it has not sent yet. */
-static void throw_input_away(struct conn *c)
-{
-	char scratch[16384]; /* not c->in: a frame in it may be in use */
-
-	for (int i = 0; i < 256; i++) {
-		if (recv(c->fd, scratch, sizeof(scratch), MSG_DONTWAIT) <= 0)
-			return;
-	}
-}
-
 void conn_close_gently(struct conn *c)
 {
 	if (c->state == UP && c->send_rc == 0) {
 		write_some(c, CONN_QUEUE_MAX);
 		if (c->send_rc == 0)
 			tls_bye(c->tls);
-		throw_input_away(c);
 	}
 	conn_tear_down(c);
 }

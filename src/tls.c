@@ -273,8 +273,9 @@ ssize_t tls_send(struct tls *t, const void *data, size_t bytes, char *err,
 		ssize_t r;
 
 		errno = 0;
-		/* GnuTLS keeps the record that it could not send, and wants
-		 * NULL then: the same bytes would go out twice. */
+		/* GnuTLS keeps the record that it could not send.  NULL asks it
+		 * to go on; other bytes than those would be a mistake, and the
+		 * caller may have more of them by now. */
 		if (t->send_pending > 0)
 			r = gnutls_record_send(t->session, NULL, 0);
 		else

@@ -189,8 +189,9 @@ static struct conn_params params_of(struct owner *o)
 		.psk_identity = "db",
 		.psk = key,
 		.psk_bytes = sizeof(key),
-		.heartbeat_ms = 1000,
-		.timeout_ms = 30000,
+		/* beyond the deadline: no heartbeat helps a test along */
+		.heartbeat_ms = 200000,
+		.timeout_ms = 400000,
 		.ops = &owner_ops,
 		.ctx = o,
 	};

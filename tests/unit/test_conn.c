@@ -261,6 +261,7 @@ static void wanted_room_comes_from_the_loop(void **state)
 	(void)state;
 	start_both();
 	run_until(both_up, NULL);
+	settle(); /* nothing is left to be sent: no other event comes */
 	in_call = true;
 	conn_want_room(client.c);
 	conn_want_room(client.c);
@@ -613,6 +614,34 @@ static void a_silent_peer_is_down(void **state)
 	stop_raw(&r);
 }
 
+static bool has_frame_or_is_down(void *arg)
+{
+	return has_frame(arg) || is_down(arg);
+}
+
+/* Stopped and gone on, say: the time-out is over, the bytes are there. */
+static void what_came_while_we_slept_counts(void **state)
+{
+	struct conn_params p = params_of(&server);
+	uint8_t frame[WIRE_SMALL_MAX];
+	struct wire_ack m = { .epoch = 3 };
+	struct raw r;
+
+	(void)state;
+	p.timeout_ms = 100;
+	p.heartbeat_ms = 50;
+	listener = listen_at(&p, &address);
+	raw_connect(&r, &address);
+	raw_tls(&r, TLS_CLIENT);
+	pumped = &r;
+	run_until(is_up, &server);
+	raw_send(&r, frame, wire_put_ack(frame, &m));
+	usleep(150000);
+	run_until(has_frame_or_is_down, &server);
+	assert_int_equal(server.frames, 1);
+	stop_raw(&r);
+}
+
 static bool raw_ended(void *arg)
 {
 	return ((struct raw *)arg)->ended;
@@ -883,6 +912,7 @@ int main(void)
 		TEST(a_used_address_is_named),
 		TEST(connect_refused_is_told),
 		TEST(a_silent_peer_is_down),
+		TEST(what_came_while_we_slept_counts),
 		TEST(a_malformed_frame_ends_it_with_a_reason),
 		TEST(bytes_forged_into_the_session_end_it),
 		TEST(half_closed_is_down),
