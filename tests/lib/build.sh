@@ -6,7 +6,8 @@
 #   build_copy DIR          the sources, with ./configure, in DIR
 #   product_build           sets PRODUCT_ROOT, a DESTDIR with the product as a
 #                           host would have it in /usr, from the cache when the
-#                           sources have not changed
+#                           sources have not changed; REMUS_PRODUCT in the
+#                           environment names one that is there already
 
 # Nothing that a build leaves in a checkout; git need not be there.
 BUILD_EXCLUDE=(--exclude=./.git --exclude='./build*' --exclude=./config.status
@@ -47,6 +48,10 @@ product_make() (
 
 product_build() {
 	local cache tmp lock
+	if [ -n "${REMUS_PRODUCT:-}" ]; then
+		export PRODUCT_ROOT=$REMUS_PRODUCT
+		return 0
+	fi
 	cache=$(cache_dir)
 	exec {lock}>"$cache/product.lock"
 	flock "$lock"
