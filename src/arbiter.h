@@ -29,11 +29,13 @@ typedef void (*arbiter_done)(void *ctx, int rc, const struct permit *permit,
 			     const char *why);
 
 enum arbiter_move {
-	/* A guest is to be booted here: none, or alone(self) -> alone(self) of
-	 * the next generation. */
+	/* A guest is to be booted here: none, or alone(self), or anything when
+	 * the peer is dead -> alone(self) of the next generation. */
 	ARBITER_COLD_BOOT,
 	/* The primary wants to go on without its backup:
-	 * protected(self,B) -> alone(self), same generation. */
+	 * protected(self,B), when the arbiter knows that B cannot take over
+	 * (operator: peer_is_dead), or alone(self) -> alone(self), same
+	 * generation. */
 	ARBITER_ALONE,
 	/* The backup holds a whole epoch: alone(self) -> protected(self,B),
 	 * next generation. */
@@ -42,10 +44,10 @@ enum arbiter_move {
 	 * generation. */
 	ARBITER_ACTIVATE,
 	/* This backup was told by its primary: store `told`, unless it is
-	 * older than what is known. */
+	 * older than what is known, or another of the same age. */
 	ARBITER_NOTE,
-	/* The guest here has ended for good on purpose: alone(self) -> none,
-	 * same generation. */
+	/* The guest here has ended for good on purpose: alone(self), or
+	 * none -> none, same generation. */
 	ARBITER_ENDED,
 };
 const char *arbiter_move_to_str(enum arbiter_move m);

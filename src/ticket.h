@@ -8,18 +8,25 @@
  *
  * Each node keeps its own knowledge of it in state_dir/NAME.ticket (written
  * durably before anything is done that relies on it).  The order of two
- * tickets is (generation, protected < alone): within one generation
- * `protected` moves to `alone` and never back.
+ * tickets is (generation, protected < none < alone): within one generation
+ * `protected` moves to `alone` and never back.  `none` comes after `protected`:
+ * who ended the guest in a generation had taken it over before, and the old
+ * primary must not go on with a backup that has forgotten that.  It comes
+ * before `alone`: where nothing runs, a copy that does run is not obsolete.
  */
 #ifndef REMUS_TICKET_H
 #define REMUS_TICKET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "vm_config.h"
 
 enum ticket_state { TICKET_NONE = 0, TICKET_PROTECTED = 1, TICKET_ALONE = 2 };
+
+/* The file keeps it as a JSON integer. */
+#define TICKET_GENERATION_MAX ((uint64_t)INT64_MAX)
 
 struct ticket {
 	uint64_t generation; /* 0 only with TICKET_NONE */
@@ -34,10 +41,14 @@ const char *ticket_to_str(const struct ticket *t, char *buf, size_t bytes);
 
 /* < 0, 0, > 0 as `a` is older than, as new as, newer than `b`. */
 int ticket_cmp(const struct ticket *a, const struct ticket *b);
+/* The very same: names too.  (ticket_cmp() says 0 of two holders in one
+ * generation as well, which is what must never be.) */
+bool ticket_equal(const struct ticket *a, const struct ticket *b);
 
 /* The file is JSON, one object.  A missing file is a TICKET_NONE of generation
  * 0 and returns 0.  A file that is there and cannot be understood is an error
- * (-EBADMSG, with a line): better no VM than a guess. */
+ * (-EBADMSG, with a line): better no VM than a guess.  ticket_store() refuses
+ * what ticket_load() would not take (-ERANGE: the generation). */
 int ticket_load(struct ticket *t, const char *path, char *err,
 		size_t err_bytes);
 int ticket_store(const struct ticket *t, const char *path, char *err,

@@ -67,7 +67,7 @@ int ticket_move(const struct ticket *now, const struct arbiter_request *r,
 		/* Newer, or the very same: two `alone` of one generation but
 		 * of different holders is what must never be. */
 		ok = ticket_cmp(&r->told, now) > 0 ||
-		     memcmp(&r->told, now, sizeof(*now)) == 0;
+		     ticket_equal(&r->told, now);
 		*next = r->told;
 		break;
 	case ARBITER_ENDED:
@@ -75,6 +75,9 @@ int ticket_move(const struct ticket *now, const struct arbiter_request *r,
 		set_ticket(next, now->generation, TICKET_NONE, "", "");
 		break;
 	}
+	/* The last generation has no next one: never wrap to an old one. */
+	if (next->generation > TICKET_GENERATION_MAX)
+		ok = false;
 	if (!ok)
 		return set_err(err, err_bytes, -EPERM,
 			       "the ticket is %s of generation %llu: no %s on "
