@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ticket.h"
+
 static enum handshake_verdict refuse_with(struct wire_refuse *r,
 					  enum handshake_verdict v,
 					  const struct wire_hello *local,
@@ -29,13 +31,21 @@ static enum handshake_verdict refuse_with(struct wire_refuse *r,
 	return v;
 }
 
+_Static_assert((int)TICKET_NONE == (int)WIRE_TICKET_NONE &&
+		       (int)TICKET_PROTECTED == (int)WIRE_TICKET_PROTECTED &&
+		       (int)TICKET_ALONE == (int)WIRE_TICKET_ALONE,
+	       "one numbering");
+
 /* < 0: the remote ticket is older; 0; > 0: newer */
 static int remote_is_newer(const struct wire_hello *local,
 			   const struct wire_hello *remote)
 {
-	if (remote->generation != local->generation)
-		return remote->generation < local->generation ? -1 : 1;
-	return (int)remote->ticket_state - (int)local->ticket_state;
+	struct ticket l = { .generation = local->generation,
+			    .state = (enum ticket_state)local->ticket_state };
+	struct ticket r = { .generation = remote->generation,
+			    .state = (enum ticket_state)remote->ticket_state };
+
+	return ticket_cmp(&r, &l);
 }
 
 static enum handshake_verdict judge_primaries(const struct wire_hello *local,
@@ -79,6 +89,16 @@ static enum handshake_verdict judge_roles(const struct wire_hello *local,
 				   WIRE_REFUSE_ROLE,
 				   "%s and %s are both backup of %s",
 				   local->node, remote->node, local->vm);
+	if (local->role == WIRE_ROLE_BACKUP && newer < 0 &&
+	    local->ticket_state == WIRE_TICKET_NONE &&
+	    remote->ticket_state == WIRE_TICKET_ALONE)
+		return refuse_with(r, HANDSHAKE_REFUSE, local,
+				   WIRE_REFUSE_BUSY,
+				   "%s ended %s in generation %llu, of which "
+				   "%s does not know: boot it anew there",
+				   local->node, local->vm,
+				   (unsigned long long)local->generation,
+				   remote->node);
 	if (local->role == WIRE_ROLE_BACKUP && newer < 0)
 		return refuse_with(r, HANDSHAKE_REFUSE, local,
 				   WIRE_REFUSE_STALE,
@@ -98,6 +118,7 @@ static enum handshake_verdict judge_roles(const struct wire_hello *local,
 
 enum handshake_verdict handshake_judge(const struct wire_hello *local,
 				       const struct wire_hello *remote,
+				       const char *peer_node,
 				       struct wire_refuse *r)
 {
 	if (remote->version_min > local->version_max ||
@@ -112,9 +133,6 @@ enum handshake_verdict handshake_judge(const struct wire_hello *local,
 		return refuse_with(r, HANDSHAKE_REFUSE, local, WIRE_REFUSE_VM,
 				   "%s has VM %s here, not %s", local->node,
 				   local->vm, remote->vm);
-	if (strcmp(local->node, remote->node) == 0)
-		return refuse_with(r, HANDSHAKE_REFUSE, local, WIRE_REFUSE_ROLE,
-				   "node %s met itself", local->node);
 	if (local->page_bytes != remote->page_bytes ||
 	    local->npages != remote->npages)
 		return refuse_with(r, HANDSHAKE_REFUSE, local,
@@ -133,6 +151,13 @@ enum handshake_verdict handshake_judge(const struct wire_hello *local,
 				   "%s and %s differ in emulator version or "
 				   "machine",
 				   local->node, remote->node);
+	if (strcmp(local->node, remote->node) == 0)
+		return refuse_with(r, HANDSHAKE_REFUSE, local, WIRE_REFUSE_ROLE,
+				   "node %s met itself", local->node);
+	if (strcmp(peer_node, remote->node) != 0)
+		return refuse_with(r, HANDSHAKE_REFUSE, local, WIRE_REFUSE_ROLE,
+				   "the peer of %s is %s, not %s", local->node,
+				   peer_node, remote->node);
 	return judge_roles(local, remote, r);
 }
 

@@ -28,6 +28,7 @@ struct standby {
 	struct conn *conn; /* the primary's, HELLO agreed; else NULL */
 	struct conn *noting; /* HELLO held back until the ticket is stored */
 	bool note_under_way;
+	struct ticket noted; /* the last that the arbiter was asked to store */
 	struct commit engine;
 	struct receiver *receiver; /* NULL unless the driver is STANDBY */
 	struct wire_ticket told;
@@ -90,6 +91,21 @@ static void send_ack(struct standby *s, uint64_t epoch, uint64_t chain)
 	send_frame(s, frame, wire_put_ack(frame, &ack));
 }
 
+/* Refuse a ticket that was not stored.  STALE makes the primary end its guest:
+ * only a newer ticket here is worth that, a full disk is not. */
+static void refuse_told(struct standby *s, struct conn *c, int rc,
+			const char *why)
+{
+	const struct ticket *now = s->env->aops->ticket(s->env->arbiter);
+	unsigned int code = WIRE_REFUSE_BUSY;
+
+	if (rc == -EPERM)
+		code = ticket_cmp(now, &s->noted) > 0 ? WIRE_REFUSE_STALE
+						      : WIRE_REFUSE_ROLE;
+	refuse_conn(s, c, code, why);
+	conn_close(c);
+}
+
 static void on_noted(void *ctx, int rc, const struct permit *permit,
 		     const char *why)
 {
@@ -98,8 +114,7 @@ static void on_noted(void *ctx, int rc, const struct permit *permit,
 	(void)permit;
 	s->note_under_way = false;
 	if (rc < 0 && s->conn != NULL) {
-		refuse_conn(s, s->conn, WIRE_REFUSE_STALE, why);
-		conn_close(s->conn);
+		refuse_told(s, s->conn, rc, why);
 		s->conn = NULL;
 		feed(s, CEV_LINK_DOWN, true);
 		return;
@@ -119,16 +134,20 @@ static void store_ticket(struct standby *s)
 		return; /* it comes again, with the next ACK */
 	strcpy(r.told.holder, env_peer(s->env)->name);
 	strcpy(r.told.backup, env_self(s->env)->name);
-	if (s->env->aops->request(s->env->arbiter, &r, on_noted, s) == 0)
-		s->note_under_way = true;
+	if (s->env->aops->request(s->env->arbiter, &r, on_noted, s) < 0)
+		return;
+	s->note_under_way = true;
+	s->noted = r.told;
 }
 
+/* Of what was stored, whatever was told since. */
 static void send_ticket_ack(struct standby *s)
 {
+	struct wire_ticket t = { .generation = s->noted.generation,
+				 .state = WIRE_TICKET_PROTECTED };
 	uint8_t frame[WIRE_SMALL_MAX];
 
-	send_frame(s, frame,
-		   wire_put_ticket(frame, WIRE_TICKET_ACK, &s->told));
+	send_frame(s, frame, wire_put_ticket(frame, WIRE_TICKET_ACK, &t));
 }
 
 static void send_handover_ack(struct standby *s, uint64_t epoch)
@@ -374,8 +393,7 @@ static void on_alone_noted(void *ctx, int rc, const struct permit *permit,
 		adopt(s, c);
 		return;
 	}
-	refuse_conn(s, c, WIRE_REFUSE_STALE, why);
-	conn_close(c);
+	refuse_told(s, c, rc, why);
 }
 
 /* A primary that is alone has left behind whatever we hold.  Know that for good
@@ -395,6 +413,7 @@ static bool note_alone(struct standby *s, struct conn *c,
 	if (s->env->aops->request(s->env->arbiter, &r, on_alone_noted, s) < 0)
 		return false;
 	s->note_under_way = true;
+	s->noted = r.told;
 	s->noting = c;
 	return true;
 }
@@ -413,7 +432,7 @@ static void got_hello(struct standby *s, struct conn *c,
 	our_hello(s, role, &local);
 	parsed = wire_get_hello(payload, len, &peer) == 0;
 	if (parsed)
-		v = handshake_judge(&local, &peer, &r);
+		v = handshake_judge(&local, &peer, env_peer(s->env)->name, &r);
 	if (v == HANDSHAKE_OK && not_ready != NULL) {
 		v = HANDSHAKE_REFUSE;
 		r.code = WIRE_REFUSE_BUSY;

@@ -139,7 +139,8 @@ static void got_hello(struct uplink *u, struct conn *c,
 	struct wire_hello peer;
 
 	if (wire_get_hello(payload, len, &peer) == 0)
-		v = handshake_judge(&u->hello, &peer, &r);
+		v = handshake_judge(&u->hello, &peer,
+				    env_peer(u->env)->name, &r);
 	if (v == HANDSHAKE_OK) {
 		u->ready = true;
 		u->retry_ms = UPLINK_RETRY_MIN_MS;
