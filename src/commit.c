@@ -127,8 +127,12 @@ static void on_activate(struct commit *c, struct commit_actions *out)
 	}
 	drop_open(c, out);
 	c->state = COMMIT_LOADING; /* S4, from here on */
-	if (c->link_up)
+	/* A primary that is still there learns at once that it is the old one,
+	 * not when it connects again. */
+	if (c->link_up) {
+		act(out, CACT_REFUSE_SUPERSEDED, 0, 0);
 		act(out, CACT_CLOSE_LINK, 0, 0);
+	}
 	c->link_up = false;
 	act(out, CACT_LOAD, c->committed, c->chain);
 }
