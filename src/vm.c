@@ -159,8 +159,16 @@ static void boot(struct vm *vm)
 		vm_fail(vm, err);
 }
 
+static void disarm_retry(struct vm *vm)
+{
+	if (vm->retry_armed)
+		qb_loop_timer_del(vm->env.loop, vm->retry);
+	vm->retry_armed = false;
+}
+
 void vm_begin_boot(struct vm *vm, const struct permit *permit)
 {
+	disarm_retry(vm);
 	vm->permit = *permit;
 	vm->took_over = false;
 	vm->reason[0] = '\0';
@@ -426,9 +434,7 @@ int vm_new(struct vm **out, struct vm_config *cfg, int self, qb_loop_t *loop,
 void vm_stop(struct vm *vm)
 {
 	set_phase(vm, VM_STOPPING);
-	if (vm->retry_armed)
-		qb_loop_timer_del(vm->env.loop, vm->retry);
-	vm->retry_armed = false;
+	disarm_retry(vm);
 	kill_guest(vm); /* -> on_gone() -> stop_loop() */
 }
 

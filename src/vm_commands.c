@@ -130,7 +130,8 @@ static void on_boot_granted(void *ctx, int rc, const struct permit *permit,
 
 	if (rc < 0)
 		vm_pending_error(vm, why);
-	else if (vm->phase != VM_BACKUP && vm->phase != VM_FAILED)
+	else if (vm->phase != VM_BACKUP && vm->phase != VM_PREPARING &&
+		 vm->phase != VM_FAILED)
 		vm_pending_error(vm, "the role changed meanwhile");
 	else
 		vm_begin_boot(vm, permit);
@@ -148,7 +149,9 @@ static void cmd_start(struct vm *vm, struct ipc_request *req,
 		ipc_reply_ok(req, NULL); /* it runs: nothing to do */
 		return;
 	}
-	if (vm->phase != VM_FAILED &&
+	/* PREPARING: a backup that cannot hold an epoch yet, as it is for a
+	 * moment after remusd was started. */
+	if (vm->phase != VM_FAILED && vm->phase != VM_PREPARING &&
 	    !wants_phase(vm, req, VM_BACKUP, "start"))
 		return;
 	/* A committed epoch is worth more than a fresh boot. */
@@ -191,7 +194,9 @@ static void cmd_activate(struct vm *vm, struct ipc_request *req,
 		ipc_reply_ok(req, NULL);
 		return;
 	}
-	if (!wants_phase(vm, req, VM_BACKUP, "activate"))
+	/* PREPARING holds no epoch: it gets the answer that says so. */
+	if (vm->phase != VM_PREPARING &&
+	    !wants_phase(vm, req, VM_BACKUP, "activate"))
 		return;
 	if (standby_may_activate(vm->standby, r.peer_is_dead, err,
 				 sizeof(err)) < 0) {
