@@ -13,11 +13,12 @@
 #include <string.h>
 
 #include "arbiter.h"
+#include "loop.h"
 #include "permit_make.h"
 #include "util.h"
 
 struct arbiter {
-	qb_loop_t *loop;
+	struct loop_soon soon;
 	const char *self, *peer;
 	char path[PATH_MAX];
 	struct ticket ticket;
@@ -25,6 +26,8 @@ struct arbiter {
 	arbiter_done done; /* NULL: no request under way */
 	void *ctx;
 };
+
+static void decide(void *data);
 
 static int operator_create(struct arbiter **out, const struct vm_config *cfg,
 			   int self, qb_loop_t *loop, char *err,
@@ -35,7 +38,7 @@ static int operator_create(struct arbiter **out, const struct vm_config *cfg,
 
 	if (a == NULL)
 		return set_err(err, err_bytes, -ENOMEM, "out of memory");
-	a->loop = loop;
+	loop_soon_init(&a->soon, loop, decide, a);
 	a->self = cfg->node[self].name;
 	a->peer = cfg->node[!self].name;
 	snprintf(a->path, sizeof(a->path), "%s/%s.ticket", cfg->state_dir,
@@ -85,7 +88,7 @@ static int operator_request(struct arbiter *a, const struct arbiter_request *r,
 
 	if (a->done != NULL)
 		return -EBUSY;
-	rc = qb_loop_job_add(a->loop, QB_LOOP_HIGH, a, decide);
+	rc = loop_soon(&a->soon);
 	if (rc < 0)
 		return rc;
 	a->request = *r;
@@ -103,8 +106,7 @@ static void operator_destroy(struct arbiter *a)
 {
 	if (a == NULL)
 		return;
-	if (a->done != NULL)
-		qb_loop_job_del(a->loop, QB_LOOP_HIGH, a, decide);
+	loop_soon_cancel(&a->soon);
 	free(a);
 }
 

@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
+#include "loop.h"
 #include "util.h"
 #include "vm_config.h"
 
@@ -27,7 +28,7 @@
 
 enum fake_state { FAKE_EMPTY = 0, FAKE_STANDBY, FAKE_RUNNING, FAKE_SUSPENDED };
 
-/* What the next job reports. */
+/* What is reported next. */
 enum fake_answer {
 	ANSWER_NONE = 0,
 	ANSWER_RUNNING,
@@ -45,6 +46,7 @@ struct driver {
 	void *ctx;
 	enum fake_state state;
 	enum fake_answer answer;
+	struct loop_soon soon;
 	int rc;
 	const char *why;
 	uint8_t *ram;
@@ -57,16 +59,14 @@ struct driver {
 	bool timer_armed;
 };
 
-static void on_job(void *data);
+static void on_answer(void *data);
 
 static int answer_later(struct driver *d, enum fake_answer a)
 {
-	if (d->answer != ANSWER_NONE)
-		qb_loop_job_del(d->loop, QB_LOOP_HIGH, d, on_job);
 	d->answer = a;
 	d->rc = 0;
 	d->why = "";
-	return qb_loop_job_add(d->loop, QB_LOOP_HIGH, d, on_job);
+	return loop_soon(&d->soon);
 }
 
 static uint64_t *page_word(struct driver *d, uint64_t gfn)
@@ -170,7 +170,7 @@ static void report(struct driver *d, enum fake_answer a)
 		d->ev->standby(d->ctx, 0, "");
 		break;
 	case ANSWER_SUSPENDED:
-		/* The second answer comes from a job of its own, before which
+		/* The second answer comes from the loop too, before which
 		 * the owner may have killed us. */
 		answer_later(d, ANSWER_DEVICE);
 		d->ev->suspended(d->ctx, 0, "");
@@ -188,7 +188,7 @@ static void report(struct driver *d, enum fake_answer a)
 	}
 }
 
-static void on_job(void *data)
+static void on_answer(void *data)
 {
 	struct driver *d = data;
 	enum fake_answer a = d->answer;
@@ -209,6 +209,7 @@ static int fake_create(struct driver **out, const struct vm_config *cfg,
 		return set_err(err, err_bytes, -ENOMEM, "out of memory");
 	d->cfg = cfg;
 	d->loop = loop;
+	loop_soon_init(&d->soon, loop, on_answer, d);
 	d->ev = ev;
 	d->ctx = ctx;
 	d->npages = cfg->memory_bytes / REMUS_PAGE_SIZE;
@@ -320,8 +321,7 @@ static void fake_fingerprint(struct driver *d, uint8_t out[16])
 
 static void fake_destroy(struct driver *d)
 {
-	if (d->answer != ANSWER_NONE)
-		qb_loop_job_del(d->loop, QB_LOOP_HIGH, d, on_job);
+	loop_soon_cancel(&d->soon);
 	empty(d);
 	free(d);
 }

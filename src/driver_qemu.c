@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "driver.h"
+#include "loop.h"
 #include "qemu_cmdline.h"
 #include "qemu_files.h"
 #include "qemu_process.h"
@@ -77,7 +78,7 @@ struct driver {
 
 	qb_loop_timer_handle timer; /* of QEMU_ACTIVATING */
 	bool timer_set;
-	bool job_set; /* gone() of a kill() when EMPTY */
+	struct loop_soon soon; /* gone() of a kill() when EMPTY */
 };
 
 /* ---- the end ---- */
@@ -588,16 +589,13 @@ static void say_gone(void *data)
 {
 	struct driver *d = data;
 
-	d->job_set = false;
 	d->ev->gone(d->ctx, 1, "no guest was there");
 }
 
 static void qemu_kill(struct driver *d)
 {
 	if (d->state == QEMU_EMPTY) {
-		if (!d->job_set)
-			d->job_set = qb_loop_job_add(d->loop, QB_LOOP_MED, d,
-						     say_gone) == 0;
+		loop_soon(&d->soon);
 		return;
 	}
 	d->by_kill = true;
@@ -613,8 +611,7 @@ static void qemu_destroy(struct driver *d)
 {
 	if (d == NULL)
 		return;
-	if (d->job_set)
-		qb_loop_job_del(d->loop, QB_LOOP_MED, d, say_gone);
+	loop_soon_cancel(&d->soon);
 	teardown(d);
 	free(d);
 }
@@ -653,6 +650,7 @@ static int qemu_create(struct driver **out, const struct vm_config *cfg,
 		return set_err(err, err_bytes, -ENOMEM, "out of memory");
 	d->cfg = cfg;
 	d->loop = loop;
+	loop_soon_init(&d->soon, loop, say_gone, d);
 	d->ev = ev;
 	d->ctx = ctx;
 	d->files.ram_fd = d->files.state_fd = -1;

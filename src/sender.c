@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "digest.h"
+#include "loop.h"
 #include "page_cache.h"
 #include "page_record.h"
 #include "wire.h"
@@ -22,7 +23,7 @@ struct sender {
 	struct conn *conn;
 	struct page_cache *cache;
 	struct digest *digest;
-	bool scheduled; /* our loop job is queued */
+	struct loop_soon soon; /* the next slice */
 
 	/* the open epoch */
 	bool open;
@@ -54,11 +55,9 @@ static void slice(void *data);
 
 static void schedule(struct sender *s)
 {
-	if (s->scheduled || s->conn == NULL || s->job == JOB_NONE)
+	if (s->conn == NULL || s->job == JOB_NONE)
 		return;
-	if (qb_loop_job_add(s->p.loop, QB_LOOP_MED, s, slice) == 0)
-		s->scheduled = true;
-	else
+	if (loop_soon(&s->soon) < 0)
 		conn_want_room(s->conn); /* room() tries again */
 }
 
@@ -70,6 +69,7 @@ int sender_new(struct sender **out, const struct sender_params *p)
 	if (s == NULL)
 		return -ENOMEM;
 	s->p = *p;
+	loop_soon_init(&s->soon, p->loop, slice, s);
 	s->digest = digest_new();
 	rc = s->digest == NULL ? -ENOMEM
 			       : page_cache_create(&s->cache, p->npages,
@@ -86,8 +86,7 @@ void sender_free(struct sender *s)
 {
 	if (s == NULL)
 		return;
-	if (s->scheduled)
-		qb_loop_job_del(s->p.loop, QB_LOOP_MED, s, slice);
+	loop_soon_cancel(&s->soon);
 	digest_free(s->digest);
 	page_cache_destroy(s->cache);
 	free(s->device_old);
@@ -394,7 +393,6 @@ static void slice(void *data)
 	struct sender *s = data;
 	int left = SENDER_SLICE_PAGES, n;
 
-	s->scheduled = false;
 	if (s->conn == NULL || s->job == JOB_NONE)
 		return;
 	while (left > 0) {
