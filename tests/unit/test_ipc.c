@@ -24,6 +24,7 @@
 
 #include "ipc.h"
 #include "ipc_name.h"
+#include "qb_leftovers.h"
 
 #define WAIT_MS 20000 /* long enough for valgrind on a busy machine */
 #define OTHER_ID 54321 /* a user and group that nobody has */
@@ -150,6 +151,7 @@ static int end(void **state)
 	if (server > 0) {
 		kill(server, SIGKILL);
 		waitpid(server, NULL, 0);
+		qb_leftovers_remove(server);
 	}
 	server = 0;
 	return 0;

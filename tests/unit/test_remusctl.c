@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "ipc.h"
+#include "qb_leftovers.h"
 #include "status.h"
 
 static char vm[32], dir[] = "/tmp/test_remusctl.XXXXXX", program[4096];
@@ -113,6 +114,7 @@ static int end(void **state)
 	(void)state;
 	kill(server, SIGKILL);
 	waitpid(server, NULL, 0);
+	qb_leftovers_remove(server);
 	return 0;
 }
 
