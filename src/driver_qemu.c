@@ -39,8 +39,8 @@
 #endif
 
 #define COMMAND_MS 10000
-#define START_MS 10000 /* and per GiB, for which pages must be zeroed: */
-#define START_MS_PER_GIB 4000
+#define START_MS 30000 /* and per GiB, for which pages must be zeroed: */
+#define START_MS_PER_GIB 15000
 
 enum qemu_state {
 	QEMU_EMPTY = 0,
@@ -380,6 +380,7 @@ static int start(struct driver *d, int net_fd, enum qemu_state state,
 		.cfg = cfg,
 		.kvm = d->kvm,
 		.have_net = net_fd >= 0,
+		.populate = tracker_wants_populated(cfg->tracker),
 		.incoming = state == QEMU_PREPARING,
 	};
 	char **argv;

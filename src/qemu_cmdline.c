@@ -65,11 +65,9 @@ static void machine(struct words *w, const struct qemu_start *s)
 	option(w, "-cpu", "%s", s->kvm ? "host" : "max");
 	option(w, "-smp", "%" PRIu32, c->cpus);
 	option(w, "-m", "%" PRIu64 "M", mib);
-	/* prealloc: every page has its page table entry, which spares the
-	 * guest the faults and soft-dirty its doubts. */
 	option(w, "-object", "memory-backend-file,id=ram0,size=%" PRIu64
-	       "M,mem-path=/proc/self/fd/%d,share=on,prealloc=on", mib,
-	       QEMU_FD_RAM);
+	       "M,mem-path=/proc/self/fd/%d,share=on%s", mib, QEMU_FD_RAM,
+	       s->populate ? ",prealloc=on" : "");
 }
 
 static void control(struct words *w, const struct qemu_start *s)

@@ -29,6 +29,7 @@ struct qemu_start {
 	const struct vm_config *cfg;
 	bool kvm;      /* what accel=auto came to */
 	bool have_net; /* QEMU_FD_NET is there */
+	bool populate; /* touch all of RAM first (tracker_wants_populated) */
 	bool incoming; /* standby: wait for a device state */
 };
 

@@ -7,11 +7,19 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tracker_maps.h"
 #include "util.h"
 
 static const struct tracker_ops *const trackers[] = {
 	&tracker_pagemap_ops, &tracker_softdirty_ops, &tracker_compare_ops,
 };
+
+bool tracker_wants_populated(const char *want)
+{
+	if (want == NULL || strcmp(want, "auto") == 0)
+		return !tracker_pagemap_in_kernel();
+	return strcmp(want, tracker_softdirty_ops.name) == 0;
+}
 
 const struct tracker_ops *tracker_attach(struct tracker **out,
 					 const char *want,

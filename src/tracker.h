@@ -22,6 +22,7 @@
 #ifndef REMUS_TRACKER_H
 #define REMUS_TRACKER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -69,6 +70,11 @@ struct tracker_ops {
 extern const struct tracker_ops tracker_pagemap_ops;
 extern const struct tracker_ops tracker_softdirty_ops;
 extern const struct tracker_ops tracker_compare_ops;
+
+/* Should the process touch all of RAM before the guest runs?  soft-dirty has
+ * to report every page without a page table entry, each time; the others do
+ * not mind, and touching takes seconds per GiB.  `want` as below. */
+bool tracker_wants_populated(const char *want);
 
 /* `want`: "auto" or a name.  Tries in the order above and returns the ops that
  * attached, its instance in *out.  NULL with a line in `err` when none did. */

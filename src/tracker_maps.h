@@ -31,4 +31,7 @@ struct ram_maps {
 int ram_maps_read(struct ram_maps *out, const struct tracker_target *t,
 		  char *err, size_t err_bytes);
 
+/* Does this kernel have PAGEMAP_SCAN? */
+bool tracker_pagemap_in_kernel(void);
+
 #endif

@@ -178,6 +178,20 @@ static int open_pagemap(struct tracker *p, char *err, size_t err_bytes)
 	return 0;
 }
 
+/* An empty range: 0 where the call exists, ENOTTY where it does not. */
+bool tracker_pagemap_in_kernel(void)
+{
+	struct pm_scan_arg arg = { .size = sizeof(arg) };
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	bool known;
+
+	if (fd < 0)
+		return false;
+	known = ioctl(fd, PAGEMAP_SCAN, &arg) == 0 || errno != ENOTTY;
+	close(fd);
+	return known;
+}
+
 static void pagemap_detach(struct tracker *p)
 {
 	if (p->pagemap >= 0)

@@ -52,7 +52,7 @@ static void test_primary(__attribute__((unused)) void **state)
 		"-global|migration.send-configuration=off|"
 		"-accel|tcg|-cpu|max|-smp|2|-m|128M|"
 		"-object|memory-backend-file,id=ram0,size=128M,"
-		"mem-path=/proc/self/fd/4,share=on,prealloc=on|"
+		"mem-path=/proc/self/fd/4,share=on|"
 		"-chardev|socket,id=qmp,fd=3|-mon|chardev=qmp,mode=control|"
 		"-S|-netdev|dgram,id=net0,local.type=fd,local.str=6|"
 		"-device|virtio-net-pci,id=nic0,netdev=net0,romfile=,"
@@ -80,7 +80,7 @@ static void test_standby_differs_by_incoming_only(__attribute__((unused))
 static void test_kvm_payload_console(__attribute__((unused)) void **state)
 {
 	struct vm_config c = config();
-	struct qemu_start s = { .cfg = &c, .kvm = true };
+	struct qemu_start s = { .cfg = &c, .kvm = true, .populate = true };
 	static char *more[] = { (char *)"-uuid", (char *)"x y|z", NULL };
 	const char *line;
 
@@ -93,6 +93,7 @@ static void test_kvm_payload_console(__attribute__((unused)) void **state)
 	line = joined(&s);
 	assert_int_equal(strncmp(line, "/opt/qemu|", 10), 0);
 	assert_non_null(strstr(line, "|-accel|kvm|-cpu|host|"));
+	assert_non_null(strstr(line, ",share=on,prealloc=on|"));
 	assert_non_null(strstr(line, "|-chardev|file,id=console0,append=on,"
 			       "path=/var/log/a,,b|-serial|chardev:console0|"
 			       "-kernel|/boot/vmlinuz, old|"
