@@ -409,8 +409,11 @@ static void failover_with(const char *tracker)
 		fail_msg("%s", b.why);
 	track(&b); /* it can be protected in its turn */
 	wait_count(&b, count);
-	suspend(&b);
-	resume(&b);
+	for (int i = 0; i < 5; i++) {
+		turn(50);
+		suspend(&b);
+		resume(&b);
+	}
 	assert_int_equal(at(&b, WRONG), 0);
 	assert_int_equal(a.gone, 1);
 	assert_int_equal(b.gone, 0);

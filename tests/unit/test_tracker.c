@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -118,6 +119,9 @@ struct world {
 	struct page_bitmap dirty;
 };
 
+/* Not /proc/self/exe: under valgrind that is valgrind. */
+static char self[PATH_MAX];
+
 static const char *track_lib(void)
 {
 	static char path[4096];
@@ -150,7 +154,7 @@ static void exec_writer(const struct world *w, int ctl, bool preload)
 	    dup2(61, WRITER_RAM_FD) < 0 || dup2(60, WRITER_CTL_FD) < 0)
 		_exit(1);
 	close_range(WRITER_CTL_FD + 1, ~0u, 0);
-	execv("/proc/self/exe", argv);
+	execv(self, argv);
 	_exit(1);
 }
 
@@ -163,8 +167,12 @@ static void wait_done(struct world *w)
 
 static void order(struct world *w, int what, uint64_t gfn, uint64_t value)
 {
-	struct order o = { .what = what, .gfn = gfn, .value = value };
+	struct order o;
 
+	memset(&o, 0, sizeof(o)); /* padding, too: all of it is sent */
+	o.what = what;
+	o.gfn = gfn;
+	o.value = value;
 	assert_int_equal(write(w->ctl, &o, sizeof(o)), sizeof(o));
 	wait_done(w);
 }
@@ -483,5 +491,7 @@ int main(int argc, char **argv)
 
 	if (argc == 2 && strcmp(argv[1], "--writer") == 0)
 		return writer_main();
+	if (realpath(argv[0], self) == NULL)
+		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
