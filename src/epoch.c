@@ -135,7 +135,8 @@ static void on_suspend_failed(struct epoch *e, struct epoch_actions *out)
 	 * are known to the link's bookkeeping only: begin that anew. */
 	e->guest = GUEST_RUNNING;
 	if (e->capture_valid && link_is_up(e))
-		act(out, ACT_DROP_LINK);
+		act(out, ACT_DROP_LINK)->why = "an epoch could not be "
+					       "captured";
 	e->capture_valid = false;
 	act(out, ACT_ARM_TICK);
 }
@@ -323,7 +324,7 @@ static void on_ticket_refused(struct epoch *e, struct epoch_actions *out)
 	/* We gave up the permit: the arbiter has to grant a new one. */
 	e->ticket = EPOCH_TICKET_NONE;
 	if (link_is_up(e))
-		act(out, ACT_DROP_LINK);
+		act(out, ACT_DROP_LINK)->why = "the ticket was not moved";
 }
 
 static void on_ticket_told(struct epoch *e, struct epoch_actions *out)

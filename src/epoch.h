@@ -140,7 +140,7 @@ enum epoch_action_type {
 	ACT_TELL_TICKET,  /* TICKET to the backup */
 	ACT_TELL_HANDOVER,/* HANDOVER(`epoch`) */
 	ACT_KILL_GUEST,
-	ACT_DROP_LINK,	  /* the peer broke the protocol */
+	ACT_DROP_LINK,	  /* `why`; NULL: the peer broke the protocol */
 };
 const char *epoch_action_to_str(enum epoch_action_type t);
 
@@ -149,6 +149,7 @@ struct epoch_action {
 	uint64_t epoch;
 	bool direct;
 	struct permit permit;
+	const char *why;
 };
 
 #define EPOCH_ACTIONS_MAX 8

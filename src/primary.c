@@ -357,17 +357,24 @@ static void forget(struct primary *p)
 	checkpoint_ended(p, -ENOTCONN);
 }
 
-static void drop_link(struct primary *p, const char *text)
+static void give_up_link(struct primary *p, const struct wire_refuse *refuse,
+			 const char *text)
 {
-	struct wire_refuse r = { .code = WIRE_REFUSE_PROTOCOL };
-
 	if (uplink_conn(p->uplink) == NULL)
 		return;
 	qb_log(LOG_ERR, "%s: connection to %s dropped: %s", vm_name(p),
 	       env_peer(p->env)->name, text);
-	strncpy(r.text, text, WIRE_TEXT_MAX);
-	uplink_drop(p->uplink, &r);
+	uplink_drop(p->uplink, refuse);
 	feed(p, EV_LINK_DOWN);
+}
+
+/* The peer broke the protocol: it is told. */
+static void drop_link(struct primary *p, const char *text)
+{
+	struct wire_refuse r = { .code = WIRE_REFUSE_PROTOCOL };
+
+	strncpy(r.text, text, WIRE_TEXT_MAX);
+	give_up_link(p, &r, text);
 }
 
 static void on_hello(void *ctx, struct wire_hello *out)
@@ -587,7 +594,10 @@ static void do_action(struct primary *p, const struct epoch_action *a)
 	case ACT_TELL_HANDOVER: act_tell_handover(p, a->epoch); break;
 	case ACT_KILL_GUEST: p->events->handed_over(p->ctx); break;
 	case ACT_DROP_LINK:
-		drop_link(p, "the peer broke the order of messages");
+		if (a->why != NULL)
+			give_up_link(p, NULL, a->why);
+		else
+			drop_link(p, "the peer broke the order of messages");
 		break;
 	}
 }
