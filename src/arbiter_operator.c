@@ -41,9 +41,13 @@ static int operator_create(struct arbiter **out, const struct vm_config *cfg,
 	loop_soon_init(&a->soon, loop, decide, a);
 	a->self = cfg->node[self].name;
 	a->peer = cfg->node[!self].name;
-	snprintf(a->path, sizeof(a->path), "%s/%s.ticket", cfg->state_dir,
-		 cfg->name);
-	rc = ticket_load(&a->ticket, a->path, err, err_bytes);
+	rc = snprintf(a->path, sizeof(a->path), "%s/%s.ticket", cfg->state_dir,
+		      cfg->name);
+	if (rc >= (int)sizeof(a->path))
+		rc = set_err(err, err_bytes, -ENAMETOOLONG,
+			     "state_dir is too long");
+	else
+		rc = ticket_load(&a->ticket, a->path, err, err_bytes);
 	if (rc < 0) {
 		free(a);
 		return rc;

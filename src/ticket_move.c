@@ -76,7 +76,8 @@ int ticket_move(const struct ticket *now, const struct arbiter_request *r,
 		break;
 	}
 	/* The last generation has no next one: never wrap to an old one. */
-	if (next->generation > TICKET_GENERATION_MAX)
+	if (now->generation > TICKET_GENERATION_MAX ||
+	    next->generation > TICKET_GENERATION_MAX)
 		ok = false;
 	if (!ok)
 		return set_err(err, err_bytes, -EPERM,
