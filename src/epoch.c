@@ -254,10 +254,8 @@ static void on_ack(struct epoch *e, const struct epoch_event *ev,
 	e->acked = ev->epoch;
 	if (e->ticket == EPOCH_TICKET_ALONE) {
 		/* Holding since this epoch's barrier; from here on we may not
-		 * open by ourselves any more, whether or not the arbiter's
-		 * answer ever comes. */
+		 * open any more, unless the arbiter refuses. */
 		e->ticket = EPOCH_TICKET_MOVING;
-		memset(&e->permit, 0, sizeof(e->permit));
 		act(out, ACT_MOVE_TICKET);
 	} else if (e->ticket == EPOCH_TICKET_TELLING) {
 		act(out, ACT_TELL_TICKET); /* the first telling was lost */
@@ -313,6 +311,7 @@ static void on_ticket_moved(struct epoch *e, struct epoch_actions *out)
 	if (e->ticket != EPOCH_TICKET_MOVING)
 		return;
 	e->ticket = EPOCH_TICKET_TELLING;
+	memset(&e->permit, 0, sizeof(e->permit));
 	if (link_is_up(e))
 		act(out, ACT_TELL_TICKET);
 }
@@ -321,10 +320,13 @@ static void on_ticket_refused(struct epoch *e, struct epoch_actions *out)
 {
 	if (e->ticket != EPOCH_TICKET_MOVING)
 		return;
-	/* We gave up the permit: the arbiter has to grant a new one. */
-	e->ticket = EPOCH_TICKET_NONE;
+	/* A refusal has changed nothing: we are alone, and go on so.  The next
+	 * connection leads to the next try. */
+	e->ticket = EPOCH_TICKET_ALONE;
 	if (link_is_up(e))
 		act(out, ACT_DROP_LINK)->why = "the ticket was not moved";
+	else
+		open_if_alone(e, out);
 }
 
 static void on_ticket_told(struct epoch *e, struct epoch_actions *out)

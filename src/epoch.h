@@ -13,7 +13,7 @@
  *   - RELEASE carries a permit only for epochs that were acknowledged, and only
  *     while the ticket is `protected` (S1);
  *   - OPEN comes only with a ticket permit that an arbiter made, and never once
- *     the move to `protected` was asked for;
+ *     the move to `protected` was asked for, unless the arbiter refused it;
  *   - guest output of an epoch is never counted as an earlier one's: CAPTURE(n)
  *     comes while the guest is suspended, RESUME after it;
  *   - at most max_in_flight epochs are captured and not acknowledged, and only
