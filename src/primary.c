@@ -57,7 +57,7 @@ struct primary {
 
 	struct hist pause_us, dirty_pages, ack_us;
 	uint64_t epochs, held_pauses, resyncs, resyncs_full;
-	bool synced_before, link_full;
+	bool synced_before, link_full, handing_over;
 	uint64_t sync_total;
 	char reason[256];
 };
@@ -355,6 +355,12 @@ static void forget(struct primary *p)
 	     g = page_bitmap_next(todo, g + 1))
 		sender_distrust(p->sender, g);
 	checkpoint_ended(p, -ENOTCONN);
+	if (p->handing_over) {
+		p->handing_over = false;
+		p->events->handover_failed(p->ctx, "the backup was lost on "
+						   "the way: the guest goes "
+						   "on here");
+	}
 }
 
 static void give_up_link(struct primary *p, const struct wire_refuse *refuse,
@@ -592,7 +598,10 @@ static void do_action(struct primary *p, const struct epoch_action *a)
 	case ACT_MOVE_TICKET: act_move_ticket(p); break;
 	case ACT_TELL_TICKET: act_tell_ticket(p); break;
 	case ACT_TELL_HANDOVER: act_tell_handover(p, a->epoch); break;
-	case ACT_KILL_GUEST: p->events->handed_over(p->ctx); break;
+	case ACT_KILL_GUEST:
+		p->handing_over = false;
+		p->events->handed_over(p->ctx);
+		break;
 	case ACT_DROP_LINK:
 		if (a->why != NULL)
 			give_up_link(p, NULL, a->why);
@@ -698,7 +707,8 @@ void primary_alone(struct primary *p, const struct permit *permit)
 int primary_handover(struct primary *p)
 {
 	feed(p, EV_HANDOVER);
-	return primary_handing_over(p) ? 0 : -EAGAIN;
+	p->handing_over = primary_handing_over(p);
+	return p->handing_over ? 0 : -EAGAIN;
 }
 
 bool primary_handing_over(const struct primary *p)
@@ -734,6 +744,8 @@ bool primary_link_up(const struct primary *p)
 void primary_guest_gone(struct primary *p)
 {
 	disarm_tick(p);
+	p->handing_over = false; /* gone() tells who waits for it */
+	checkpoint_ended(p, -ECANCELED);
 	feed(p, EV_GUEST_GONE);
 }
 

@@ -20,6 +20,8 @@ struct primary;
 struct primary_events {
 	/* The guest was handed over: end it here. */
 	void (*handed_over)(void *ctx);
+	/* It was not: the link was lost on the way, the guest goes on here. */
+	void (*handover_failed)(void *ctx, const char *why);
 	/* A newer ticket exists: end the guest here, nothing of it counts. */
 	void (*superseded)(void *ctx, uint64_t generation, const char *why);
 	/* Output could not be kept apart any more: the gate is shut. */

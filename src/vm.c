@@ -68,6 +68,13 @@ static void kill_guest(struct vm *vm)
 	vm->env.dops->kill(vm->env.driver);
 }
 
+static void disarm_end(struct vm *vm)
+{
+	if (vm->end_armed)
+		qb_loop_timer_del(vm->env.loop, vm->end_timer);
+	vm->end_armed = false;
+}
+
 /* Nothing may be seen of this guest any more; it is ended if it still runs. */
 static void vm_fail(struct vm *vm, const char *why)
 {
@@ -76,6 +83,8 @@ static void vm_fail(struct vm *vm, const char *why)
 	qb_log(LOG_CRIT, "%s: failed: %s", name_of(vm), why);
 	snprintf(vm->reason, sizeof(vm->reason), "%s", why);
 	set_phase(vm, VM_FAILED);
+	disarm_end(vm);
+	vm->end_wanted = false;
 	kill_guest(vm);
 	vm_pending_error(vm, vm->reason);
 }
@@ -241,9 +250,59 @@ void vm_step_down(struct vm *vm, const char *why)
 	kill_guest(vm);
 }
 
+static void on_end_late(void *data)
+{
+	struct vm *vm = data;
+
+	vm->end_armed = false;
+	vm_step_down(vm, "the guest did not power itself down in time");
+}
+
+void vm_end_guest(struct vm *vm)
+{
+	uint64_t ns = (uint64_t)vm->env.cfg->shutdown_timeout_ms * 1000000u;
+
+	vm->end_wanted = true;
+	/* Epochs go on meanwhile: what it says last is seen, too. */
+	if (ns != 0 && vm->env.dops->powerdown(vm->env.driver) == 0 &&
+	    qb_loop_timer_add(vm->env.loop, QB_LOOP_MED, ns, vm, on_end_late,
+			      &vm->end_timer) == 0)
+		vm->end_armed = true;
+	else
+		vm_step_down(vm, "ended on request");
+}
+
+static void on_end_noted(void *ctx, int rc, const struct permit *permit,
+			 const char *why)
+{
+	struct vm *vm = ctx;
+
+	(void)permit;
+	(void)rc; /* protected: the backup may still take over, as with stop */
+	(void)why;
+	if (vm->phase == VM_ENDING)
+		prepare(vm);
+}
+
+/* The ticket is given back when nothing runs any more, not before. */
+static void ended(struct vm *vm)
+{
+	struct arbiter_request r = { .move = ARBITER_ENDED };
+
+	vm->end_wanted = false;
+	disarm_end(vm);
+	if (vm->env.aops->request(vm->env.arbiter, &r, on_end_noted, vm) < 0)
+		prepare(vm);
+}
+
 static void on_handed_over(void *ctx)
 {
 	vm_step_down(ctx, "handed over");
+}
+
+static void on_handover_failed(void *ctx, const char *why)
+{
+	vm_pending_error(ctx, why);
 }
 
 static void on_superseded(void *ctx, uint64_t generation, const char *why)
@@ -262,6 +321,7 @@ static void on_failed(void *ctx, const char *why)
 
 static const struct primary_events primary_events = {
 	.handed_over = on_handed_over,
+	.handover_failed = on_handover_failed,
 	.superseded = on_superseded,
 	.failed = on_failed,
 };
@@ -279,6 +339,10 @@ static void on_gone(void *ctx, int expected, const char *why)
 {
 	struct vm *vm = ctx;
 
+	if (vm->phase == VM_PRIMARY && vm->end_wanted) {
+		vm->env.gops->shut(vm->env.gate);
+		set_phase(vm, VM_ENDING);
+	}
 	if (vm->phase == VM_PRIMARY) {
 		/* By itself: powered off, or crashed.  What was acknowledged
 		 * is at the backup; nothing here is worth more. */
@@ -294,7 +358,12 @@ static void on_gone(void *ctx, int expected, const char *why)
 	vm->primary = NULL;
 	switch (vm->phase) {
 	case VM_CLEARING: boot(vm); break;
-	case VM_ENDING: prepare(vm); break;
+	case VM_ENDING:
+		if (vm->end_wanted)
+			ended(vm);
+		else
+			prepare(vm);
+		break;
 	case VM_STOPPING: stop_loop(vm); break;
 	case VM_PREPARING:
 	case VM_BACKUP:
@@ -435,6 +504,7 @@ void vm_stop(struct vm *vm)
 {
 	set_phase(vm, VM_STOPPING);
 	disarm_retry(vm);
+	disarm_end(vm);
 	kill_guest(vm); /* -> on_gone() -> stop_loop() */
 }
 
