@@ -88,6 +88,13 @@ static void usage(FILE *f)
 	      "know that the\n"
 	      "                        peer does not run the VM, and never "
 	      "will\n"
+	      "      --end             with demote: end the guest, nobody "
+	      "takes over\n"
+	      "      --generation-above N  with start: the ticket's generation "
+	      "becomes\n"
+	      "                        larger than N\n"
+	      "      --shell           with status: print lines for a shell to "
+	      "eval\n"
 	      "      --config-dir DIR  where definitions are (" REMUS_CONFDIR ")\n"
 	      "  -n, --count N         top: end after N screens\n\n"
 	      "Exit codes: 0 done; 1 remusd refused or failed; 2 wrong usage "
@@ -170,7 +177,9 @@ static enum ctl_exit run_status(const struct ctl *ctl, char *err,
 	enum ctl_exit x = ask(ctl, json_pack("{s:s}", "cmd", "status"), &reply,
 			      err, err_bytes);
 
-	if (x == CTL_DONE && !ctl->json)
+	if (x == CTL_DONE && ctl->shell)
+		show_shell(stdout, reply);
+	else if (x == CTL_DONE && !ctl->json)
 		show_status(stdout, reply);
 	json_decref(reply);
 	return x;
@@ -211,6 +220,12 @@ static enum ctl_exit run_action(const struct ctl *ctl, char *err,
 
 	if (request != NULL && ctl->peer_is_dead)
 		json_object_set_new(request, "peer_is_dead", json_true());
+	if (request != NULL && ctl->end)
+		json_object_set_new(request, "end", json_true());
+	if (request != NULL && ctl->generation_above > 0)
+		json_object_set_new(request, "generation_above",
+				    json_integer((json_int_t)
+						 ctl->generation_above));
 	return do_request(ctl, request, err, err_bytes);
 }
 
@@ -329,6 +344,18 @@ static int parse_option(struct ctl *ctl, int opt, const char *arg, char *err,
 	case 'D':
 		ctl->peer_is_dead = true;
 		return 0;
+	case 'E':
+		ctl->end = true;
+		return 0;
+	case 'S':
+		ctl->shell = true;
+		return 0;
+	case 'G':
+		if (parse_uint(arg, 0, INT64_MAX, &ctl->generation_above) < 0)
+			return set_err(err, err_bytes, -EINVAL,
+				       "--generation-above is a number, not "
+				       "'%s'", arg);
+		return 0;
 	case 'C':
 		ctl->config_dir = arg;
 		return 0;
@@ -352,6 +379,9 @@ static int parse_options(struct ctl *ctl, int argc, char **argv, char *err,
 		{ "timeout", required_argument, NULL, 't' },
 		{ "count", required_argument, NULL, 'n' },
 		{ "peer-is-dead", no_argument, NULL, 'D' },
+		{ "end", no_argument, NULL, 'E' },
+		{ "generation-above", required_argument, NULL, 'G' },
+		{ "shell", no_argument, NULL, 'S' },
 		{ "config-dir", required_argument, NULL, 'C' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
@@ -366,6 +396,26 @@ static int parse_options(struct ctl *ctl, int argc, char **argv, char *err,
 						       : optarg,
 				  err, err_bytes);
 	return rc;
+}
+
+/* Options of one command each. */
+static int only_for(const struct ctl *ctl, char *err, size_t err_bytes)
+{
+	const char *cmd = ctl->cmd, *what = NULL;
+
+	if (ctl->end && strcmp(cmd, "demote") != 0)
+		what = "--end";
+	else if (ctl->shell && strcmp(cmd, "status") != 0)
+		what = "--shell";
+	else if (ctl->generation_above > 0 && strcmp(cmd, "start") != 0)
+		what = "--generation-above";
+	if (what != NULL)
+		return set_err(err, err_bytes, -EINVAL, "%s does not take %s",
+			       cmd, what);
+	if (ctl->shell && ctl->json)
+		return set_err(err, err_bytes, -EINVAL,
+			       "--shell or --json, not both");
+	return 0;
 }
 
 /* Words: COMMAND [NAME] [key=value...]; `check` takes a file for a name. */
@@ -403,7 +453,7 @@ static int parse_words(struct ctl *ctl, const struct command **cmd, int n,
 	if (ctl->peer_is_dead && !(*cmd)->takes_dead)
 		return set_err(err, err_bytes, -EINVAL,
 			       "%s does not take --peer-is-dead", ctl->cmd);
-	return 0;
+	return only_for(ctl, err, err_bytes);
 }
 
 static void print_failure(const struct ctl *ctl, enum ctl_exit x,

@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 /* remusctl's exit codes are an interface: agents decide by them. */
@@ -19,7 +20,10 @@ enum ctl_exit {
 
 struct ctl {
 	bool json;
+	bool shell;		/* status: as lines for a shell */
 	bool peer_is_dead;
+	bool end;		/* demote: end the guest, no handover */
+	uint64_t generation_above; /* start: at least one more than this */
 	int timeout_ms;
 	unsigned int count;	/* top: screens before it ends; 0: no end */
 	const char *config_dir;
@@ -48,6 +52,12 @@ const char *show_bytes(double n, char *buf, size_t bytes);
 long long show_num(const json_t *j, const char *key);
 long long show_num2(const json_t *j, const char *outer, const char *key);
 const char *show_str(const json_t *j, const char *key);
+
+/* ---- remusctl_shell.c ---- */
+
+/* remus_KEY='VALUE' lines, safe to eval; members of an inner object as
+ * remus_OUTER_KEY. */
+void show_shell(FILE *f, json_t *status);
 
 /* ---- remusctl_top.c ---- */
 

@@ -35,7 +35,8 @@ static void play_status(struct ipc_request *req)
 {
 	struct vm_status s = {
 		.vm = vm, .node = "alpha", .role = ROLE_PRIMARY,
-		.state = STATE_SYNCING, .reason = "", .generation = 3,
+		.state = STATE_SYNCING, .generation = 3,
+		.reason = "it's \"so\" $(exit 9) `exit 9` \\",
 		.ticket = "protected(alpha,beta)", .epoch_committed = 41,
 		.interval_ms = 25, .pause_us = { 900, 1500, 2500 },
 		.dirty_pages = { 100, 200, 300 }, .ack_us = { 1, 2, 3000000 },
@@ -333,6 +334,28 @@ static void requests_carry_what_was_said(void **state)
 	assert_err("");
 }
 
+/* Its lines are for eval: nothing in a value may become a command. */
+static void status_is_for_a_shell(void **state)
+{
+	(void)state;
+	assert_int_equal(ctl("status VM --shell"), 0);
+	assert_non_null(strstr(out, "remus_state='syncing'\n"));
+	assert_non_null(strstr(out, "remus_link_up='true'\n"));
+	assert_non_null(strstr(out, "remus_pause_us_p99='1500'\n"));
+	assert_non_null(strstr(out, "remus_gate_state='holding'\n"));
+	assert_non_null(strstr(out, "remus_ratio='8.00'\n"));
+	assert_non_null(strstr(out, "remus_reason='it'\\''s \"so\" "
+				    "$(exit 9) `exit 9` \\'\n"));
+	for (const char *line = out; *line != '\0';
+	     line = strchr(line, '\n') + 1)
+		assert_int_equal(strncmp(line, "remus_", 6), 0);
+	assert_int_equal(ctl("status VM --shell --json"), 2);
+	assert_int_equal(ctl("stop VM --shell"), 2);
+	assert_int_equal(ctl("stop VM --end"), 2);
+	assert_int_equal(ctl("stop VM --generation-above 3"), 2);
+	assert_int_equal(ctl("start VM --generation-above x"), 2);
+}
+
 static void status_is_text_or_json(void **state)
 {
 	json_t *j;
@@ -500,6 +523,7 @@ int main(void)
 		WITH_SERVER(no_answer_in_time_is_4),
 		WITH_SERVER(a_remusd_that_dies_before_its_answer_is_4),
 		WITH_SERVER(requests_carry_what_was_said),
+		WITH_SERVER(status_is_for_a_shell),
 		WITH_SERVER(status_is_text_or_json),
 		cmocka_unit_test(check_tells_good_from_bad),
 		WITH_SERVER(list_shows_who_answers_and_who_does_not),
