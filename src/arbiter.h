@@ -30,7 +30,8 @@ typedef void (*arbiter_done)(void *ctx, int rc, const struct permit *permit,
 
 enum arbiter_move {
 	/* A guest is to be booted here: none, or alone(self), or anything when
-	 * the peer is dead -> alone(self) of the next generation. */
+	 * the peer is dead -> alone(self) of the next generation, which is
+	 * above told.generation too. */
 	ARBITER_COLD_BOOT,
 	/* The primary wants to go on without its backup:
 	 * protected(self,B), when the arbiter knows that B cannot take over
@@ -55,7 +56,7 @@ const char *arbiter_move_to_str(enum arbiter_move m);
 struct arbiter_request {
 	enum arbiter_move move;
 	bool peer_is_dead;   /* the operator's word, or proof of fencing */
-	struct ticket told;  /* ARBITER_NOTE */
+	struct ticket told;  /* ARBITER_NOTE; COLD_BOOT: its generation */
 };
 
 struct arbiter_ops {

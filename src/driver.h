@@ -107,6 +107,12 @@ struct driver_ops {
 	 * no event. */
 	void (*announce)(struct driver *d);
 
+	/* RUNNING or SUSPENDED: ask the guest to power itself down, as the
+	 * power button does; no event of its own.  It may take its time, or
+	 * not listen; when it obeys, gone(expected 0) comes.  0, or -errno: it
+	 * cannot be asked. */
+	int (*powerdown)(struct driver *d);
+
 	/* End the guest for good, in bounded time. -> gone(expected 1).
 	 * EMPTY: gone() comes all the same. */
 	void (*kill)(struct driver *d);

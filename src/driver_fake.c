@@ -37,6 +37,7 @@ enum fake_answer {
 	ANSWER_DEVICE,
 	ANSWER_RESUMED,
 	ANSWER_GONE,
+	ANSWER_OFF,
 };
 
 struct driver {
@@ -184,6 +185,10 @@ static void report(struct driver *d, enum fake_answer a)
 		d->ev->resumed(d->ctx, 0, "");
 		break;
 	case ANSWER_GONE: d->ev->gone(d->ctx, 1, ""); break;
+	case ANSWER_OFF:
+		empty(d);
+		d->ev->gone(d->ctx, 0, "the guest powered down");
+		break;
 	case ANSWER_NONE: break;
 	}
 }
@@ -307,6 +312,13 @@ static void fake_announce(struct driver *d)
 	send_frame(d);
 }
 
+static int fake_powerdown(struct driver *d)
+{
+	if (d->state != FAKE_RUNNING && d->state != FAKE_SUSPENDED)
+		return -EINVAL;
+	return answer_later(d, ANSWER_OFF);
+}
+
 static void fake_kill(struct driver *d)
 {
 	empty(d);
@@ -340,6 +352,7 @@ const struct driver_ops driver_fake_ops = {
 	.resume = fake_resume,
 	.activate = fake_activate,
 	.announce = fake_announce,
+	.powerdown = fake_powerdown,
 	.kill = fake_kill,
 	.fingerprint = fake_fingerprint,
 	.destroy = fake_destroy,

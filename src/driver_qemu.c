@@ -586,6 +586,13 @@ static uint64_t qemu_npages(struct driver *d)
 	return d->cfg->memory_bytes >> REMUS_PAGE_SHIFT;
 }
 
+static int qemu_powerdown(struct driver *d)
+{
+	if (d->qmp == NULL || d->dying)
+		return -EINVAL;
+	return command(d, "system_powerdown", NULL, NULL, COMMAND_MS);
+}
+
 static void say_gone(void *data)
 {
 	struct driver *d = data;
@@ -678,6 +685,7 @@ const struct driver_ops driver_qemu_ops = {
 	.resume = qemu_resume,
 	.activate = qemu_activate,
 	.announce = qemu_announce,
+	.powerdown = qemu_powerdown,
 	.kill = qemu_kill,
 	.fingerprint = qemu_get_fingerprint,
 	.destroy = qemu_destroy,

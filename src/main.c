@@ -141,6 +141,17 @@ static int lock(const struct vm_config *cfg, char *err, size_t err_bytes)
 	return fd;
 }
 
+/* Into the lock's file, for who must end us when we do not answer. */
+static int store_pid(int fd)
+{
+	char line[32];
+	int n = snprintf(line, sizeof(line), "%ld\n", (long)getpid());
+
+	if (ftruncate(fd, 0) < 0 || pwrite(fd, line, (size_t)n, 0) != n)
+		return -EIO;
+	return 0;
+}
+
 /* Into the background.  The parent stays until the child has started, so that
  * its exit code tells.  Returns, in the child, the descriptor to report to. */
 static int go_background(void)
@@ -189,7 +200,7 @@ static int32_t on_signal(int32_t sig, void *data)
 }
 
 static int run(const struct options *o, struct vm_config *cfg, int self,
-	       char *err, size_t err_bytes)
+	       int lock_fd, char *err, size_t err_bytes)
 {
 	qb_loop_t *loop = qb_loop_create();
 	qb_loop_signal_handle term, intr;
@@ -206,6 +217,11 @@ static int run(const struct options *o, struct vm_config *cfg, int self,
 			vm_config_free(cfg);
 			return set_err(err, err_bytes, report, "cannot fork");
 		}
+	}
+	rc = store_pid(lock_fd);
+	if (rc < 0) {
+		vm_config_free(cfg);
+		return set_err(err, err_bytes, rc, "cannot write the lock");
 	}
 	rc = vm_new(&vm, cfg, self, loop, err, err_bytes);
 	if (rc < 0)
@@ -248,7 +264,7 @@ int main(int argc, char **argv)
 		vm_config_free(cfg);
 		rc = fd;
 	} else {
-		rc = run(&o, cfg, self, err, sizeof(err));
+		rc = run(&o, cfg, self, fd, err, sizeof(err));
 	}
 	if (rc < 0)
 		fprintf(stderr, "remusd: %s\n", err);

@@ -37,6 +37,11 @@ static int may_cold_boot(const struct ticket *now, bool peer_is_dead,
 	       peer_is_dead;
 }
 
+static uint64_t max_u64(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 int ticket_move(const struct ticket *now, const struct arbiter_request *r,
 		const char *self, const char *peer, struct ticket *next,
 		char *err, size_t err_bytes)
@@ -47,7 +52,9 @@ int ticket_move(const struct ticket *now, const struct arbiter_request *r,
 	switch (r->move) {
 	case ARBITER_COLD_BOOT:
 		ok = may_cold_boot(now, r->peer_is_dead, self);
-		set_ticket(next, now->generation + 1, TICKET_ALONE, self, "");
+		set_ticket(next, max_u64(now->generation, r->told.generation) +
+			   1,
+			   TICKET_ALONE, self, "");
 		break;
 	case ARBITER_ALONE:
 		ok = is_alone(now, self) ||

@@ -143,8 +143,12 @@ static void cmd_start(struct vm *vm, struct ipc_request *req,
 	struct arbiter_request r = { .move = ARBITER_COLD_BOOT,
 				     .peer_is_dead = flag(args,
 							  "peer_is_dead") };
+	json_int_t above = json_integer_value(
+		json_object_get(args, "generation_above"));
 	char err[512];
 
+	if (above > 0)
+		r.told.generation = (uint64_t)above;
 	if (vm->phase == VM_PRIMARY) {
 		ipc_reply_ok(req, NULL); /* it runs: nothing to do */
 		return;
@@ -243,7 +247,6 @@ static void cmd_alone(struct vm *vm, struct ipc_request *req,
 static void cmd_demote(struct vm *vm, struct ipc_request *req,
 		       const json_t *args)
 {
-	(void)args;
 	if (vm->phase == VM_BACKUP) {
 		ipc_reply_ok(req, NULL);
 		return;
@@ -256,9 +259,11 @@ static void cmd_demote(struct vm *vm, struct ipc_request *req,
 	if (!wants_phase(vm, req, VM_PRIMARY, "demote") ||
 	    !take_pending(vm, req))
 		return;
-	if (primary_handover(vm->primary) < 0)
+	if (flag(args, "end"))
+		vm_end_guest(vm);
+	else if (primary_handover(vm->primary) < 0)
 		vm_pending_error(vm, "not protected: a handover would lose the "
-				     "guest; use stop to end it");
+				     "guest; --end ends it");
 }
 
 static void on_ended(void *ctx, int rc, const struct permit *permit,

@@ -64,6 +64,7 @@ struct vm_config {
 	uint64_t cache_bytes;	 /* bound of the old-page cache */
 	bool compression;	 /* off: pages go raw */
 	uint32_t heartbeat_ms, link_timeout_ms;
+	uint32_t shutdown_timeout_ms; /* 0: the guest is not asked */
 
 	/* local */
 	gid_t group;	  /* may use the IPC besides root; 0: nobody */

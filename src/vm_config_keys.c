@@ -286,6 +286,8 @@ static const struct key keys[] = {
 	  .fallback = "250" },
 	{ "link_timeout", set_time, AT(link_timeout_ms), .min = 100,
 	  .max = 60000, .fallback = "1500" },
+	{ "shutdown_timeout", set_time, AT(shutdown_timeout_ms), .min = 0,
+	  .max = 600000, .fallback = "20000" },
 	{ "group", .set = set_group },
 	{ "state_dir", set_path, AT(state_dir), .fallback = "/var/lib/remus" },
 	{ "run_dir", set_path, AT(run_dir), .fallback = "/run/remus" },

@@ -40,6 +40,9 @@ struct vm {
 	qb_loop_timer_handle retry;
 	bool retry_armed;
 	unsigned int retries;
+	bool end_wanted;	 /* PRIMARY, ENDING: the guest is to end here */
+	qb_loop_timer_handle end_timer; /* it was asked, and has so long */
+	bool end_armed;
 };
 
 /* ---- vm.c: changes of role ---- */
@@ -50,6 +53,9 @@ void vm_begin_boot(struct vm *vm, const struct permit *permit);
 void vm_begin_activate(struct vm *vm, const struct permit *permit);
 /* Shut the gate, end the guest, and be a backup again. */
 void vm_step_down(struct vm *vm, const char *why);
+/* End the guest in its own way, or by force when that takes too long; nobody is
+ * to take over.  Be a backup again. */
+void vm_end_guest(struct vm *vm);
 /* Answer who waits, if somebody does. */
 void vm_pending_ok(struct vm *vm, json_t *more);
 void vm_pending_error(struct vm *vm, const char *why);
