@@ -10,6 +10,8 @@
 #   ---- s-client ------------ s-alpha -----|------------- s-beta -|-- bridge brs
 #                                        r-alpha ------------- r-beta bridge brr
 #
+# A third cable, ring0 to a bridge brc, is for hosts that form a cluster.
+#
 # The bridges live in a namespace of their own, the switch; the machine's main
 # namespace sees none of this.  Every host has its own network, mounts, host
 # name, IPC and processes; /run, /dev/shm, /tmp/remus-host are its own, and so
@@ -18,16 +20,21 @@
 # host, so that the host has it installed and the machine does not.
 #
 #   lab_start                      the switch; lab_stop comes by itself
-#   host_start NAME REPL_IP SVC_IP '-' for no such interface or address
+#   host_start NAME REPL_IP SVC_IP [RING_IP]
+#                                  '-' for no such interface or address
+#   HOST_DIRS                      more directories that are a host's own and
+#                                  outlive it; they begin as the machine's are,
+#                                  or as host_dir NAME disk/DIR was prepared
 #   host_exec NAME CMD...          run a command in it
 #   host_spawn NAME TAG CMD...     the same in the background; host_signal NAME
 #                                  TAG SIG reaches it; log in $LAB_DIR/NAME-TAG.log
 #   host_kill NAME                 the power fails: nothing gets a last word
 #   host_freeze, host_thaw NAME    SIGSTOP and SIGCONT for all of it
-#   link_cut, link_heal NAME repl|svc
+#   link_cut, link_heal NAME repl|svc|ring
 #   link_throttle NAME MBIT        both directions of NAME's replication cable;
 #                                  0: as fast as it goes
 #   host_dir NAME etc|lib          its /etc/remus or /var/lib/remus, from outside
+#   host_running NAME              does anything of it run?
 
 LAB_ID="rl$$"
 LAB_DIR=
@@ -42,6 +49,7 @@ lab_start() {
 	lab_add_netns "$LAB_SWITCH"
 	lab_bridge brs
 	lab_bridge brr
+	lab_bridge brc
 }
 
 lab_add_netns() {
@@ -60,9 +68,9 @@ lab_bridge() {
 }
 
 lab_stop() {
-	local name ns
-	for name in "${!HOST_PID[@]}"; do
-		host_end "$name"
+	local file ns
+	for file in "$LAB_DIR"/*/pids; do
+		[ ! -e "$file" ] || host_end "$(basename "${file%/pids}")"
 	done
 	for ns in "${LAB_NETNS[@]}"; do
 		ip netns del "$ns" 2>/dev/null || :
@@ -96,6 +104,14 @@ host_init() {
 	mkdir -p /etc/remus /var/lib/remus
 	mount --bind "$HOST_DISK/etc" /etc/remus
 	mount --bind "$HOST_DISK/lib" /var/lib/remus
+	for dir in $HOST_DIRS; do
+		if [ ! -d "$HOST_DISK/disk$dir" ]; then
+			mkdir -p "$HOST_DISK/disk$dir"
+			[ ! -d "$dir" ] || cp -a "$dir/." "$HOST_DISK/disk$dir"
+		fi
+		mkdir -p "$dir"
+		mount --bind "$HOST_DISK/disk$dir" "$dir"
+	done
 	hostname "$HOST_NAME"
 	echo "$HOST_NAME" >/etc/hostname
 	cd /
@@ -108,17 +124,20 @@ host_init() {
 }
 
 host_start() {
-	local name=$1 repl=$2 svc=$3 ns
+	local name=$1 repl=$2 svc=$3 ring=${4:--} ns
 	ns=$(host_ns "$name")
 	mkdir -p "$LAB_DIR/$name/etc" "$LAB_DIR/$name/lib"
 	if [[ " ${LAB_NETNS[*]} " != *" $ns "* ]]; then
 		lab_add_netns "$ns"
 		host_wire "$name" "$repl" "$svc"
+		[ "$ring" = - ] || host_wire_ring "$name" "$ring"
 	else
 		link_heal "$name" repl
 		link_heal "$name" svc
+		link_heal "$name" ring
 	fi
 	HOST_NAME=$name HOST_ROOT=${HOST_ROOT:-} HOST_DISK=$LAB_DIR/$name \
+		HOST_DIRS=${HOST_DIRS:-} \
 		ip netns exec "$ns" unshare -m -u -i -p --fork --kill-child \
 		bash -c "$(declare -f host_init); host_init" \
 		</dev/null >"$LAB_DIR/$name-init.log" 2>&1 &
@@ -126,6 +145,7 @@ host_start() {
 	wait_until 10 host_find_init "$name" ||
 		die "host $name did not come up: $(cat "$LAB_DIR/$name-init.log")"
 	HOST_PID[$name]=$(pgrep -P "${HOST_UNSHARE[$name]}" | head -n 1)
+	echo "${HOST_UNSHARE[$name]} ${HOST_PID[$name]}" >"$LAB_DIR/$name/pids"
 	wait_until 10 host_exec "$name" test -e /run/lab/up.ok ||
 		die "host $name did not come up: $(cat "$LAB_DIR/$name-init.log")"
 }
@@ -159,11 +179,19 @@ host_wire() {
 	[ "$svc" = - ] || ip -n "$ns" addr add "$svc/24" dev br0
 }
 
+host_wire_ring() {
+	local ns
+	ns=$(host_ns "$1")
+	ip -n "$LAB_SWITCH" link add "c-$1" type veth peer name ring0 netns "$ns"
+	ip -n "$LAB_SWITCH" link set "c-$1" master brc up
+	ip -n "$ns" link set ring0 up
+	ip -n "$ns" addr add "$2/24" dev ring0
+}
+
 host_exec() {
 	local name=$1
 	shift
-	[ -n "${HOST_PID[$name]:-}" ] || die "host $name does not run"
-	nsenter -t "${HOST_PID[$name]}" -m -u -i -n -p -- "$@"
+	nsenter -t "$(host_first "$name")" -m -u -i -n -p -- "$@"
 }
 
 # The process becomes a child of the host's first one.  (Were it a child of
@@ -195,28 +223,55 @@ host_alive() {
 # Its processes, as the machine numbers them.
 host_pids() {
 	local ns p
-	ns=$(readlink "/proc/${HOST_PID[$1]}/ns/pid")
+	ns=$(readlink "/proc/$(host_first "$1")/ns/pid")
 	for p in /proc/[0-9]*; do
 		[ "$(readlink "$p/ns/pid" 2>/dev/null)" != "$ns" ] ||
 			echo "${p#/proc/}"
 	done
 }
 
+# Is PID still the first process of what UNSHARE started?  A number alone may
+# have been given to somebody else since.
+host_is() {
+	local stat
+	{ read -r stat <"/proc/$2/stat"; } 2>/dev/null || return 1
+	[[ ${stat##*) } == ?" $1 "* ]]
+}
+
+# The first process of a host.  By the file, so that another process than the
+# one that started the host, such as a fence device, may ask and kill.
+host_first() {
+	local unshare pid=
+	{ read -r unshare pid <"$LAB_DIR/$1/pids"; } 2>/dev/null || :
+	if [ -z "$pid" ] || ! host_is "$unshare" "$pid"; then
+		die "host $1 does not run"
+	fi
+	echo "$pid"
+}
+
+# The kernel kills all of a PID namespace with its first process; that one's
+# parent sees its end only after all of them are gone.
+host_end() {
+	local unshare pid
+	unset "HOST_PID[$1]" "HOST_UNSHARE[$1]"
+	{ read -r unshare pid <"$LAB_DIR/$1/pids"; } 2>/dev/null || return 0
+	! host_is "$unshare" "$pid" || kill -s KILL "$pid" 2>/dev/null || :
+	wait "$unshare" 2>/dev/null || : # when it is ours
+	wait_until 30 pid_ended "$unshare" || die "host $1 does not die"
+	rm -f "$LAB_DIR/$1/pids"
+}
+
+host_running() { [ -e "$LAB_DIR/$1/pids" ]; }
+
 host_kill() {
-	kill -s KILL "${HOST_PID[$1]}"
+	local pid
+	pid=$(host_first "$1")
+	kill -s KILL "$pid" 2>/dev/null || :
 	# Its network cards lose power at the same moment.
 	link_cut "$1" repl
 	link_cut "$1" svc
+	link_cut "$1" ring
 	host_end "$1"
-}
-
-# The kernel kills all of a PID namespace with its first process; that one is
-# reaped only after all of them are gone.
-host_end() {
-	local pid=${HOST_PID[$1]:-} unshare=${HOST_UNSHARE[$1]:-}
-	unset "HOST_PID[$1]" "HOST_UNSHARE[$1]"
-	[ -z "$pid" ] || kill -s KILL "$pid" 2>/dev/null || :
-	[ -z "$unshare" ] || wait "$unshare" 2>/dev/null || :
 }
 
 host_freeze() {
@@ -242,6 +297,7 @@ link_port() {
 	case $2 in
 	repl) echo "r-$1" ;;
 	svc) echo "s-$1" ;;
+	ring) echo "c-$1" ;;
 	*) die "no cable '$2'" ;;
 	esac
 }

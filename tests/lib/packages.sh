@@ -14,6 +14,8 @@ PACKAGES_BUILD="autoconf automake libtool make gcc libc6-dev pkg-config
 	libxxhash-dev libnl-3-dev libnl-route-3-dev libcmocka-dev xz-utils"
 PACKAGES_LAB="iproute2 util-linux procps kmod cpio busybox-static redis-tools iputils-ping
 	qemu-system-x86 jq"
+PACKAGES_CLUSTER="corosync pacemaker pacemaker-cli-utils pcs resource-agents
+	tcpdump"
 PACKAGES_CHECK="clang llvm libclang-rt-14-dev valgrind shellcheck mandoc
 	tcpdump nftables"
 
@@ -49,12 +51,33 @@ packages_apt() {
 	return 1
 }
 
+# Some packages (corosync, pacemaker, pcs) would start a cluster on the machine
+# itself, now and at its next boot.  The tests want their programs only.
+packages_install() {
+	local policy=/usr/sbin/policy-rc.d rc=0 daemon enabled=""
+	[ -e "$policy" ] && policy=
+	if [ -n "$policy" ]; then
+		printf '#!/bin/sh\nexit 101\n' >"$policy"
+		chmod 755 "$policy"
+	fi
+	for daemon in corosync pacemaker pcsd; do
+		[[ " $* " != *" ${daemon%d} "* ]] || enabled+=" $daemon"
+	done
+	packages_apt install --no-install-recommends "$@" || rc=$?
+	[ -z "$policy" ] || rm -f "$policy"
+	# shellcheck disable=SC2086 # a list of words
+	[ -z "$enabled" ] ||
+		systemctl disable $enabled >/dev/null 2>&1 || :
+	return "$rc"
+}
+
 packages_need() {
 	local group list="" missing
 	for group in "$@"; do
 		case $group in
 		build) list+=" $PACKAGES_BUILD" ;;
 		lab) list+=" $PACKAGES_LAB" ;;
+		cluster) list+=" $PACKAGES_CLUSTER" ;;
 		check) list+=" $PACKAGES_CHECK" ;;
 		*) echo "packages_need: no group '$group'" >&2; return 1 ;;
 		esac
@@ -69,7 +92,7 @@ packages_need() {
 	echo "installing: $missing" >&2
 	# shellcheck disable=SC2086
 	{ packages_apt update &&
-		packages_apt install --no-install-recommends $missing; } || {
+		packages_install $missing; } || {
 		echo "apt-get could not install: $missing" >&2
 		return 1
 	}
