@@ -746,7 +746,11 @@ void primary_guest_gone(struct primary *p)
 	disarm_tick(p);
 	p->handing_over = false; /* gone() tells who waits for it */
 	checkpoint_ended(p, -ECANCELED);
+	/* Its memory is gone too: nothing may be read from it to be sent.  And
+	 * the backup is not kept from taking over by a primary of nothing. */
+	uplink_stop(p->uplink);
 	feed(p, EV_GUEST_GONE);
+	feed(p, EV_LINK_DOWN);
 }
 
 /* ---- status ---- */

@@ -263,6 +263,13 @@ void uplink_drop(struct uplink *u, const struct wire_refuse *refuse)
 	arm(u);
 }
 
+void uplink_stop(struct uplink *u)
+{
+	uplink_drop(u, NULL);
+	disarm(u);
+	u->started = false;
+}
+
 struct conn *uplink_conn(struct uplink *u)
 {
 	return u->ready ? u->conn : NULL;

@@ -47,6 +47,8 @@ bool uplink_ready(const struct uplink *u);
 /* Drop the connection, if there is one, and connect anew after a while.  No
  * down() comes.  `refuse` (may be NULL) is told to the peer. */
 void uplink_drop(struct uplink *u, const struct wire_refuse *refuse);
+/* Drop the connection, if there is one, and make no new one.  No down(). */
+void uplink_stop(struct uplink *u);
 /* NULL while there is no ready connection. */
 struct conn *uplink_conn(struct uplink *u);
 /* Why the last attempt failed; "" when none did. */
