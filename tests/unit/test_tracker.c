@@ -86,20 +86,33 @@ static void obey(const struct order *o, pthread_t *thread)
 	}
 }
 
-/* The second half first: then addresses are not in the order of pages. */
+/* The second half first, and apart: two mappings that the kernel cannot merge,
+ * whose addresses are not in the order of their pages. */
+static int map_halves(void)
+{
+	uint8_t *at = mmap(NULL, 2 * BYTES, PROT_NONE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (at == MAP_FAILED)
+		return -1;
+	for (int i = 0; i < 2; i++) {
+		half[i] = mmap(at + (i == 0 ? BYTES : 0), BYTES / 2,
+			       PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+			       WRITER_RAM_FD, (off_t)(i * (BYTES / 2)));
+		if (half[i] == MAP_FAILED)
+			return -1;
+	}
+	return 0;
+}
+
 static int writer_main(void)
 {
 	pthread_t thread;
 	struct order o;
 	char done = 0;
 
-	for (int i = 1; i >= 0; i--) {
-		half[i] = mmap(NULL, BYTES / 2, PROT_READ | PROT_WRITE,
-			       MAP_SHARED, WRITER_RAM_FD,
-			       (off_t)(i * (BYTES / 2)));
-		if (half[i] == MAP_FAILED)
-			return 1;
-	}
+	if (map_halves() < 0)
+		return 1;
 	do {
 		if (write(WRITER_CTL_FD, &done, 1) != 1)
 			return 1;
