@@ -4,8 +4,8 @@
 # parts.sh - what a part of tests/check (tests/parts/NN-NAME.sh) has at hand.
 #
 # A part is sourced in a process of its own, with `set -eu`, in an empty
-# directory $PART_DIR; $SRC is a copy of the sources with ./configure made.  It
-# counts with
+# directory $PART_DIR; $SRC is a copy of the sources with ./configure made,
+# $GCC_BUILD where the part gcc has built it (when that has run).  It counts with
 #
 #   t_run NAME CMD...   run CMD, its output kept in a log: exit 0 passes, 77 is
 #                       skipped (the last line of output is the reason), all

@@ -44,6 +44,7 @@ value() { sed -n "s/.*\\b$1=\\([0-9]*\\).*/\\1/p" <<<"$got"; }
 fake() {
 	name="$*"
 	end_server
+	rm -f "$tmp/port"
 	"$tmp/fakeredis" "$@" >"$tmp/port" &
 	server=$!
 	wait_until 5 test -s "$tmp/port" || die "no fakeredis"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # every shell file by shellcheck, every manual page by mandoc
 
-cd "$SRC"
+cd "$SRC" || exit
 while IFS= read -r f; do
 	t_run "$f" shellcheck -x -P SCRIPTDIR:tests/lib -S warning "$f" || :
 done < <({

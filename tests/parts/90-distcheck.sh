@@ -3,5 +3,5 @@
 # make distcheck
 # when: all
 
-t_build build
-t_run distcheck make -s -C build distcheck
+[ -e "$GCC_BUILD/src/remusd" ] || t_build "$GCC_BUILD" CC=gcc
+t_run distcheck make -s -C "$GCC_BUILD" distcheck
