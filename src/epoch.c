@@ -68,8 +68,7 @@ static void open_if_alone(struct epoch *e, struct epoch_actions *out)
 static bool may_suspend(const struct epoch *e)
 {
 	return e->guest == GUEST_RUNNING && e->link == EPOCH_LINK_STEADY &&
-	       (e->tick_due || e->handover == HANDOVER_WANTED) &&
-	       epoch_in_flight(e) < e->limits.max_in_flight;
+	       e->tick_due && epoch_in_flight(e) < e->limits.max_in_flight;
 }
 
 static void suspend(struct epoch *e, struct epoch_actions *out)
@@ -237,7 +236,7 @@ static void on_sent(struct epoch *e, const struct epoch_event *ev,
 		return;
 	e->sent = ev->epoch;
 	e->link = EPOCH_LINK_STEADY;
-	if (e->guest == GUEST_HELD && e->handover == HANDOVER_NO)
+	if (e->guest == GUEST_HELD && e->handover < HANDOVER_FINAL)
 		resume(e, out);
 }
 
@@ -270,9 +269,12 @@ static void on_ack(struct epoch *e, const struct epoch_event *ev,
 
 static void on_handover(struct epoch *e)
 {
-	if (e->handover == HANDOVER_NO && link_is_up(e) &&
-	    e->ticket == EPOCH_TICKET_PROTECTED)
-		e->handover = HANDOVER_WANTED;
+	if (e->handover != HANDOVER_NO || !link_is_up(e) ||
+	    e->ticket != EPOCH_TICKET_PROTECTED)
+		return;
+	e->handover = HANDOVER_WANTED;
+	e->tick_due = true; /* not for ever: a suspend that fails is tried
+			       again after an interval, not at once */
 }
 
 static void on_handover_done(struct epoch *e, struct epoch_actions *out)
