@@ -119,8 +119,10 @@ static void on_suspended(struct epoch *e, struct epoch_actions *out)
 		return;
 	e->guest = GUEST_CAPTURING;
 	e->capture_valid = false;
-	if (!link_is_up(e))
-		return; /* nobody to capture for: resume when we may */
+	/* Nobody to capture for: resume when we may.  Or a new link, on which
+	 * the first epoch was not begun. */
+	if (e->link != EPOCH_LINK_STEADY)
+		return;
 	e->capture_valid = true;
 	e->captured = e->open++;
 	act_epoch(out, ACT_CAPTURE, e->captured);
