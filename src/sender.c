@@ -15,6 +15,9 @@
  * payload's own header does not count. */
 #define FRAME_PAYLOAD_BYTES ((size_t)128 << 10)
 #define FRAME_MIN (WIRE_HEADER_BYTES + PAGE_WRITER_CAP_MIN)
+/* Pages leave so much of the connection's queue free for the small frames that
+ * follow them: BEGIN and END, and what others send (TICKET, heartbeats). */
+#define SMALL_FRAMES_BYTES ((size_t)4 * WIRE_SMALL_MAX)
 
 enum job { JOB_NONE = 0, JOB_LIVE, JOB_CAPTURE };
 
@@ -27,6 +30,8 @@ struct sender {
 
 	/* the open epoch */
 	bool open;
+	bool begun; /* and its BEGIN is queued */
+	struct wire_begin begin;
 	uint64_t epoch, base_chain, records;
 	struct page_bitmap *sent;
 
@@ -36,6 +41,7 @@ struct sender {
 	const struct capture *capture; /* JOB_CAPTURE */
 	uint64_t next;		       /* gfn, or index into the capture */
 	uint64_t device_next;	       /* block of the device state */
+	bool device_keep;	       /* it is kept in device_old */
 	bool device_done;	       /* and the digest is whole */
 	uint64_t epoch_digest;
 
@@ -101,8 +107,6 @@ void sender_set_compression(struct sender *s, bool on)
 void sender_set_conn(struct sender *s, struct conn *c)
 {
 	s->conn = c;
-	if (c != NULL)
-		return;
 	s->job = JOB_NONE;
 	s->open = false;
 	s->device_old_blocks = 0;
@@ -131,38 +135,47 @@ static unsigned int kinds(const struct sender *s)
 	return s->p.compression ? PAGE_ALLOW_ALL : PAGE_ALLOW_RAW;
 }
 
-/* The small frames of an epoch always find room: the queue is kept far from
- * full by slice(), and a connection that refuses them is about to go down. */
-static void send_small(struct sender *s, const uint8_t *frame, size_t bytes)
+/* An epoch without its BEGIN would be refused, and the link be lost for that:
+ * without room now it is tried again before anything else of the epoch. */
+static bool send_begin(struct sender *s)
 {
-	if (s->conn != NULL && conn_send(s->conn, frame, bytes) == 0)
-		count_sent(s, bytes);
+	uint8_t frame[WIRE_SMALL_MAX];
+	size_t bytes = wire_put_begin(frame, &s->begin);
+
+	if (s->begun)
+		return true;
+	if (s->conn == NULL || conn_send(s->conn, frame, bytes) < 0)
+		return false;
+	s->begun = true;
+	count_sent(s, bytes);
+	return true;
 }
 
 void sender_begin(struct sender *s, uint64_t stream, uint64_t epoch,
 		  bool direct, uint64_t base_chain, struct page_bitmap *sent)
 {
-	struct wire_begin b = {
+	s->begin = (struct wire_begin){
 		.stream = stream,
 		.epoch = epoch,
 		.flags = direct ? WIRE_BEGIN_DIRECT : 0,
 		.base_chain = direct ? 0 : base_chain,
 	};
-	uint8_t frame[WIRE_SMALL_MAX];
-
 	s->open = true;
+	s->begun = false;
 	s->epoch = epoch;
-	s->base_chain = b.base_chain;
+	s->base_chain = s->begin.base_chain;
 	s->records = 0;
 	s->sent = sent;
 	s->device_next = 0;
 	s->device_done = false;
 	digest_start(s->digest);
-	send_small(s, frame, wire_put_begin(frame, &b));
+	send_begin(s);
 }
 
 void sender_live(struct sender *s, struct page_bitmap *todo)
 {
+	if (s->conn == NULL)
+		return;
 	s->job = JOB_LIVE;
 	s->todo = todo;
 	s->next = 0;
@@ -171,6 +184,8 @@ void sender_live(struct sender *s, struct page_bitmap *todo)
 
 void sender_capture(struct sender *s, const struct capture *c)
 {
+	if (s->conn == NULL)
+		return;
 	s->job = JOB_CAPTURE;
 	s->capture = c;
 	s->next = 0;
@@ -185,6 +200,7 @@ void sender_distrust(struct sender *s, gfn_t gfn)
 void sender_distrust_all(struct sender *s)
 {
 	page_cache_drop_all(s->cache);
+	s->device_old_blocks = 0;
 }
 
 /* ---- pages ---- */
@@ -235,11 +251,12 @@ static void page_is_sent(struct sender *s, gfn_t gfn, const uint8_t *page,
 static uint8_t *reserve_frame(struct sender *s, struct page_writer *w)
 {
 	size_t cap;
-	uint8_t *frame = conn_reserve(s->conn, FRAME_MIN, &cap);
+	uint8_t *frame = conn_reserve(s->conn, FRAME_MIN + SMALL_FRAMES_BYTES,
+				      &cap);
 
 	if (frame == NULL)
 		return NULL;
-	cap -= WIRE_HEADER_BYTES;
+	cap -= WIRE_HEADER_BYTES + SMALL_FRAMES_BYTES;
 	if (cap > FRAME_PAYLOAD_BYTES)
 		cap = FRAME_PAYLOAD_BYTES;
 	page_writer_init(w, frame + WIRE_HEADER_BYTES, cap);
@@ -343,22 +360,24 @@ static void send_frame_of_device(struct sender *s, struct page_writer *w,
 static int send_device(struct sender *s)
 {
 	uint64_t blocks = device_blocks(s);
-	bool keep = keep_device_blocks(s, blocks);
 	struct page_writer w;
 	uint8_t *frame;
 
+	if (s->device_next == 0)
+		s->device_keep = keep_device_blocks(s, blocks);
 	while (s->device_next < blocks) {
 		frame = reserve_frame(s, &w);
 		if (frame == NULL)
 			return -EAGAIN;
-		send_frame_of_device(s, &w, keep);
+		send_frame_of_device(s, &w, s->device_keep);
 		commit_frame(s, frame, WIRE_DEVICE, &w);
 	}
 	if (!s->device_done) {
 		s->device_done = true;
-		s->device_old_blocks = keep ? blocks : 0;
-		digest_bytes(s->digest, s->capture->device,
-			     s->capture->device_bytes);
+		s->device_old_blocks = s->device_keep ? blocks : 0;
+		if (blocks > 0)
+			digest_bytes(s->digest, s->capture->device,
+				     s->capture->device_bytes);
 		s->epoch_digest = digest_value(s->digest);
 	}
 	return 1;
@@ -393,7 +412,7 @@ static void slice(void *data)
 	struct sender *s = data;
 	int left = SENDER_SLICE_PAGES, n;
 
-	if (s->conn == NULL || s->job == JOB_NONE)
+	if (s->conn == NULL || s->job == JOB_NONE || !send_begin(s))
 		return;
 	while (left > 0) {
 		n = send_frame_of_pages(s, left);

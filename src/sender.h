@@ -46,8 +46,8 @@ int sender_new(struct sender **out, const struct sender_params *p);
 void sender_free(struct sender *s);
 void sender_set_compression(struct sender *s, bool on);
 
-/* The connection to send to, or NULL when it is gone: then whatever was being
- * sent is given up, with no event. */
+/* The connection to send to, or NULL when it is gone.  Whatever was being sent
+ * is given up, with no event; without a connection nothing is sent at all. */
 void sender_set_conn(struct sender *s, struct conn *c);
 /* To be called by conn's room(). */
 void sender_room(struct sender *s);
