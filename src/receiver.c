@@ -73,6 +73,8 @@ int receiver_pages(struct receiver *r, const uint8_t *payload, size_t len)
 	struct page_record rec;
 	int more;
 
+	if (r->device.blocks > 0)
+		return -EBADMSG; /* the device state comes last */
 	page_reader_init(&reader, payload, len, r->npages);
 	while ((more = page_reader_next(&reader, &rec)) == 1) {
 		uint8_t *page = r->direct
@@ -172,7 +174,8 @@ bool receiver_matches(struct receiver *r, const struct wire_end *end,
 		return false;
 	}
 	r->device.bytes = end->device_bytes;
-	digest_bytes(r->digest, r->device.data, r->device.bytes);
+	if (r->device.bytes > 0)
+		digest_bytes(r->digest, r->device.data, r->device.bytes);
 	digest = digest_value(r->digest);
 	if (end->digest != digest ||
 	    end->chain != digest_chain(r->base_chain, end->epoch, digest)) {

@@ -26,12 +26,14 @@ void receiver_free(struct receiver *r);
 /* An epoch begins: staged beside the image, or direct into it. */
 void receiver_begin(struct receiver *r, const struct wire_begin *b);
 
-/* Payload of a PAGES or DEVICE frame.  0, -EBADMSG or -ENOMEM. */
+/* Payload of a PAGES or DEVICE frame.  0, -EBADMSG (PAGES behind DEVICE among
+ * it) or -ENOMEM. */
 int receiver_pages(struct receiver *r, const uint8_t *payload, size_t len);
 int receiver_device(struct receiver *r, const uint8_t *payload, size_t len);
 
 /* Does END describe exactly what was received?  Counts, lengths, digest and
- * chain.  On false `why` says what differs. */
+ * chain.  On false `why` says what differs.  To be asked once an epoch; then
+ * comes receiver_commit() or receiver_drop(). */
 bool receiver_matches(struct receiver *r, const struct wire_end *end,
 		      char *why, size_t why_bytes);
 
@@ -40,7 +42,7 @@ void receiver_commit(struct receiver *r);
 /* What was received of the open epoch is forgotten. */
 void receiver_drop(struct receiver *r);
 
-/* Records and bytes since receiver_begin(). */
+/* Page records since receiver_begin(). */
 uint64_t receiver_records(const struct receiver *r);
 /* Device state of the committed epoch. */
 const void *receiver_device_state(const struct receiver *r, size_t *bytes);
