@@ -105,4 +105,9 @@ void capture_done(struct capture *c)
 			used - CAPTURE_KEEP_BYTES, MADV_DONTNEED);
 	c->count = c->copied = 0;
 	c->device_bytes = 0;
+	if (c->device_cap > CAPTURE_KEEP_BYTES) {
+		free(c->device);
+		c->device = NULL;
+		c->device_cap = 0;
+	}
 }

@@ -47,7 +47,8 @@ void inflight_acked(struct inflight *f, const struct inflight_slot *s);
  * that were sent whole stay known. */
 void inflight_forget(struct inflight *f, struct page_bitmap *dirty);
 
-/* Does the backup hold what we sent as `epoch`?  Its chain in *base. */
+/* Is (epoch, chain) what was acknowledged last, or sent whole since?  Never of
+ * epoch 0, nor of one older than the last acknowledgement. */
 bool inflight_proves(const struct inflight *f, uint64_t epoch, uint64_t chain);
 
 /* Nothing is in flight and nothing is provable but (epoch, chain). */
