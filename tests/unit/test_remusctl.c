@@ -168,6 +168,9 @@ static int ctl(const char *words)
 }
 
 static void assert_err(const char *fmt, ...)
+	__attribute__((format(printf, 1, 2)));
+
+static void assert_err(const char *fmt, ...)
 {
 	char want[1024];
 	va_list ap;
@@ -177,6 +180,9 @@ static void assert_err(const char *fmt, ...)
 	va_end(ap);
 	assert_string_equal(errs, want);
 }
+
+static void assert_out(const char *fmt, ...)
+	__attribute__((format(printf, 1, 2)));
 
 static void assert_out(const char *fmt, ...)
 {
