@@ -22,6 +22,8 @@
 #   lab_start                      the switch; lab_stop comes by itself
 #   host_start NAME REPL_IP SVC_IP [RING_IP]
 #                                  '-' for no such interface or address
+#   host_place, the same           only its place and cables; for a script that
+#                                  starts hosts in subshells
 #   HOST_DIRS                      more directories that are a host's own and
 #                                  outlive it; they begin as the machine's are,
 #                                  or as host_dir NAME disk/DIR was prepared
@@ -123,19 +125,25 @@ host_init() {
 	done
 }
 
-host_start() {
-	local name=$1 repl=$2 svc=$3 ring=${4:--} ns
-	ns=$(host_ns "$name")
-	mkdir -p "$LAB_DIR/$name/etc" "$LAB_DIR/$name/lib"
+# Its place in the rack, once: a network namespace with the cables in it.
+host_place() {
+	local ns
+	ns=$(host_ns "$1")
 	if [[ " ${LAB_NETNS[*]} " != *" $ns "* ]]; then
 		lab_add_netns "$ns"
-		host_wire "$name" "$repl" "$svc"
-		[ "$ring" = - ] || host_wire_ring "$name" "$ring"
-	else
-		link_heal "$name" repl
-		link_heal "$name" svc
-		link_heal "$name" ring
+		host_wire "$1" "$2" "$3"
+		[ "${4:--}" = - ] || host_wire_ring "$1" "$4"
 	fi
+}
+
+host_start() {
+	local name=$1 ns
+	ns=$(host_ns "$name")
+	mkdir -p "$LAB_DIR/$name/etc" "$LAB_DIR/$name/lib"
+	host_place "$@"
+	link_heal "$name" repl
+	link_heal "$name" svc
+	link_heal "$name" ring
 	HOST_NAME=$name HOST_ROOT=${HOST_ROOT:-} HOST_DISK=$LAB_DIR/$name \
 		HOST_DIRS=${HOST_DIRS:-} \
 		ip netns exec "$ns" unshare -m -u -i -p --fork --kill-child \

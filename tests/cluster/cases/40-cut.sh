@@ -1,0 +1,97 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+
+# The heartbeat is cut: STONITH decides, for the one with the running guest
+case_ring_cut() {
+	on "$P" pcs property set priority-fencing-delay=10s
+	on "$P" pcs resource meta vm1-clone priority=1
+	wait_for 60 rest idle
+	watch_start
+	unplug "$B" ring
+	wait_for 60 "the end of $B" not host_running "$B"
+	QUERY=$P
+	wait_for 60 "$B offline" offline "$B"
+	watch_goes_on
+	promoted vm1-clone "$P"
+	QUERY=
+	node_rejoin "$B" # its cables are plugged in again
+	settled_at "$P"
+	watch_goes_on
+	on "$P" pcs property set priority-fencing-delay=
+	watch_end vm1 "$P"
+}
+
+# The replication cable is cut: nobody is promoted, nothing is lost
+case_repl_cut() {
+	watch_start
+	unplug "$B" repl
+	wait_for 60 "loss of protection seen" not vm_protected vm1
+	wait_for 60 "loss of protection in crm_mon" mon_says_unprotected
+	wait_for 60 rest idle
+	promoted vm1-clone "$P"
+	plug "$B" repl
+	wait_for 120 "vm1 protected again" vm_protected vm1
+	watch_goes_on
+	watch_end vm1 "$P"
+	on "$P" pcs resource cleanup vm1-clone
+}
+
+# A host freezes, is fenced, and its guest goes on elsewhere
+case_freeze() {
+	watch_start
+	node_freeze "$P"
+	wait_for 90 "vm1 promoted on $B" promoted vm1-clone "$B"
+	power_log | grep -q " off $P: off"
+	watch_goes_on
+	node_rejoin "$P"
+	settled_at "$B"
+	watch_goes_on
+	watch_end vm1 "$P $B"
+}
+
+# A host freezes and thaws in time: nothing happens, or a clean takeover
+case_freeze_short() {
+	local heard=$P
+	watch_start
+	node_freeze "$P"
+	node_thaw "$P"
+	watch_goes_on
+	if ! host_running "$P" || ! promoted vm1-clone "$P"; then
+		say "(this machine was too slow for less than a token)"
+		wait_for 60 "vm1 promoted on $B" promoted vm1-clone "$B"
+		host_running "$P" || node_rejoin "$P"
+		heard="$P $B"
+	fi
+	settled
+	watch_end vm1 "$heard"
+}
+
+# Frozen, and fencing fails: nobody takes over before it is known to be dead
+case_freeze_unfenced() {
+	watch_start
+	power_fail "$P" on
+	node_freeze "$P"
+	wait_for 60 "two refusals of the fence device" refused_twice "$P"
+	not promoted vm1-clone "$B"
+	[ "$(vm_value vm1 "$B" .role)" = backup ]
+	node_thaw "$P"
+	power_fail "$P" off
+	wait_for 120 "vm1 promoted somewhere, and answering" vm_ping vm1
+	watch_goes_on
+	host_running "$P" || node_rejoin "$P"
+	wait_for 120 "vm1 protected again" vm_protected vm1
+	on "$(any)" pcs resource cleanup vm1-clone
+	on "$(any)" pcs stonith cleanup power
+	settled
+	if promoted vm1-clone "$P"; then
+		watch_end vm1 "$P"
+	else
+		watch_end vm1 "$P $B"
+	fi
+}
+
+refused_twice() { [ "$(power_log | grep -c " off $1: the switch is broken")" -ge 2 ]; }
+
+mon_says_unprotected() {
+	quiet "$P" crm_mon -1A | grep -qE "vm1.*(primary (syncing|alone))"
+}
