@@ -1,0 +1,286 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# vm-cluster.sh - what ocf:remus:vm tells the cluster and knows from it: states,
+# the newest ticket, promotion scores, attributes, and going on alone.
+# shellcheck disable=SC2034,SC2154 # set by who sources this, or by eval
+
+SCORE_PRIMARY=2000
+SCORE_STANDBY=1000
+SCORE_BOOT_HOLDER=10
+SCORE_BOOT_FIRST=6
+SCORE_BOOT=5
+SCORE_NEVER=-INFINITY
+
+# Numbers go to the cluster this seldom: each makes it think.
+NUMBERS_EVERY_S=60
+
+# ---- what the cluster knows ----
+
+attr() { echo "remus-$NAME-$1"; }
+
+# Everyone's word, as lines "NODE VALUE" (the value may have blanks).
+states() {
+	attrd_updater -Q -A -n "$(attr state)" 2>/dev/null |
+		sed -n 's/.*host="\([^"]*\)" value="\([^"]*\)".*/\1 \2/p'
+}
+
+# The newest ticket that any primary had: "GENERATION TICKET", kept in the
+# cluster's configuration, where a loss of power does not lose it.  Into
+# cluster_generation and cluster_ticket; 1: cannot be told.
+cluster_ticket() {
+	cluster_generation=0
+	cluster_ticket=none
+	value=$(crm_attribute -q --type crm_config --set-name remus \
+		--name "$(attr ticket)" --query 2>/dev/null)
+	case $? in
+	0) ;;
+	105 | 6) return 0 ;; # there is none
+	*) return 1 ;;
+	esac
+	[ -n "$value" ] || return 0
+	cluster_generation=${value%% *}
+	cluster_ticket=${value#* }
+	case $cluster_generation in
+	'' | *[!0-9]*) return 1 ;;
+	esac
+}
+
+# Within a generation: protected, then none (it ended), then alone.
+ticket_rank() {
+	case $1 in
+	protected*) echo 1 ;;
+	none) echo 2 ;;
+	*) echo 3 ;;
+	esac
+}
+
+# 0: another node had the guest more recently than this one knows of.
+is_left_behind() {
+	[ "$remus_generation" -ge "$cluster_generation" ] || return 0
+	[ "$remus_generation" -eq "$cluster_generation" ] || return 1
+	# alone here, and ended here: nobody else can have gone on from that
+	[ "$cluster_ticket" != "alone($SELF)" ] || return 1
+	[ "$(ticket_rank "$remus_ticket")" -lt \
+		"$(ticket_rank "$cluster_ticket")" ]
+}
+
+# remember_ticket GENERATION TICKET
+remember_ticket() {
+	[ "$1 $2" != "$(note_get ticket)" ] || return 0
+	out=$(crm_attribute --type crm_config --set-name remus \
+		--name "$(attr ticket)" --update "$1 $2" 2>&1) || {
+		ocf_log warn "$NAME: the cluster does not keep the ticket: $out"
+		return 1
+	}
+	note_set ticket "$1 $2"
+}
+
+can_fence() {
+	value=$(crm_attribute -q --type crm_config --name stonith-enabled \
+		--query --default true 2>/dev/null) && ocf_is_true "$value"
+}
+
+is_member() {
+	members=$(crm_node --partition 2>/dev/null) && one_of "$1" "$members"
+}
+
+# 0: the cluster has made sure that nothing of the machine is left on the peer.
+# To be asked only where Pacemaker holds the peer's instance for stopped: it
+# probed or stopped it, or fenced the node; a node that is just out of sight was
+# fenced only if there is fencing.
+is_gone_for_sure() {
+	is_member "$1" || can_fence
+}
+
+# 0: promote may boot the guest anew; 1: $why not.  With "for-sure": with proof, not
+# only as far as is known.
+may_cold_boot() {
+	if [ "$OCF_RESKEY_cold_boot" = never ]; then
+		why="no epoch is here to go on from, and cold_boot=never"
+		return 1
+	fi
+	if ! cluster_ticket; then
+		why="no epoch is here to go on from, and the cluster does not tell who had the last"
+		return 1
+	fi
+	if [ "$OCF_RESKEY_cold_boot" != always ] && is_left_behind; then
+		why="no epoch is here to go on from, and another node had $NAME last: the cluster knows $cluster_ticket of generation $cluster_generation, $SELF $remus_ticket of $remus_generation (cold_boot=always boots it here all the same)"
+		return 1
+	fi
+	said=
+	others=$(states)
+	while read -r node value; do
+		case $node in
+		'' | "$SELF") continue ;;
+		esac
+		case $value in
+		primary*)
+			why="$NAME runs on $node"
+			return 1
+			;;
+		"backup standby")
+			why="$node holds an epoch of $NAME"
+			return 1
+			;;
+		esac
+		[ "$node" != "$remus_peer" ] || said=$value
+	done <<-END
+	$others
+	END
+	[ "$1" = for-sure ] && [ -z "$said" ] || return 0
+	if one_of "$remus_peer" "$OCF_RESKEY_CRM_meta_notify_active_uname $OCF_RESKEY_CRM_meta_notify_start_uname"; then
+		why="$remus_peer has not said yet what it holds of $NAME"
+		return 1
+	fi
+	is_gone_for_sure "$remus_peer" && return 0
+	why="$remus_peer is out of sight and there is no fencing: $NAME may run there"
+	return 1
+}
+
+# ---- the agent's notes: what was told to the cluster, and when ----
+
+note_get() { sed -n "s/^$1=//p" "$NOTES" 2>/dev/null; }
+
+note_set() { # KEY VALUE
+	mkdir -p "$STATE_DIR"
+	{
+		grep -v "^$1=" "$NOTES" 2>/dev/null
+		echo "$1=$2"
+	} >"$NOTES.new" && mv -f "$NOTES.new" "$NOTES"
+}
+
+forget_notes() { rm -f "$NOTES"; }
+
+# ---- scores and attributes ----
+
+score() {
+	case $1 in
+	primary*) echo "$SCORE_PRIMARY" ;;
+	"backup standby") echo "$SCORE_STANDBY" ;;
+	"backup empty")
+		if ! may_cold_boot as-known; then
+			echo "$SCORE_NEVER"
+		elif [ "${remus_ticket#*"($SELF"[,)]}" != "$remus_ticket" ]; then
+			echo "$SCORE_BOOT_HOLDER"
+		elif [ "$(printf '%s\n' "$SELF" "$remus_peer" | sort |
+			head -n 1)" = "$SELF" ]; then
+			echo "$SCORE_BOOT_FIRST"
+		else
+			echo "$SCORE_BOOT"
+		fi
+		;;
+	*) echo "$SCORE_NEVER" ;;
+	esac
+}
+
+set_score() {
+	[ "$1" != "$(note_get score)" ] || return 0
+	ocf_promotion_score -v "$1" >/dev/null 2>&1 && note_set score "$1"
+}
+
+tell() { # ATTRIBUTE VALUE [DELAY]
+	attrd_updater -n "$(attr "$1")" -U "$2" -d "${3:-0}" >/dev/null 2>&1
+}
+
+tell_numbers() {
+	tell peer "$remus_peer" 5
+	tell epoch "$remus_epoch_committed" 5
+	tell lag_ms "$remus_lag_ms" 5
+	tell ratio "${remus_ratio%?}" 5
+	tell pause_p99_us "$remus_pause_us_p99" 5
+}
+
+untell() {
+	for a in "$@"; do
+		attrd_updater -n "$(attr "$a")" -D >/dev/null 2>&1
+	done
+}
+
+# One line for people, when protection comes or goes.
+log_change() { # BEFORE NOW
+	case $1,$2 in
+	"primary protected,primary "*)
+		ocf_log warn "$NAME: protection lost:" \
+			"${remus_reason:-$remus_state}"
+		;;
+	*",primary protected")
+		ocf_log info "$NAME: protected by $remus_peer," \
+			"generation $remus_generation"
+		;;
+	*,failed) ocf_log err "$NAME: failed: $remus_reason" ;;
+	*) ocf_log info "$NAME: $2" ;;
+	esac
+}
+
+# Tell the cluster what ask_status() found, as far as it is news.
+publish() {
+	now=$(view)
+	before=$(note_get state)
+	set_score "$(score "$now")"
+	if [ "$now" != "$before" ]; then
+		tell state "$now" && note_set state "$now"
+		log_change "$before" "$now"
+		case $now in
+		primary*) note_set numbers 0 ;;
+		*) untell epoch lag_ms ratio pause_p99_us ;;
+		esac
+	fi
+	case $now in
+	primary*) ;;
+	*) return 0 ;;
+	esac
+	remember_ticket "$remus_generation" "$remus_ticket"
+	last=$(note_get numbers)
+	time=$(now_s)
+	if [ $((time - ${last:-0})) -ge "$NUMBERS_EVERY_S" ]; then
+		note_set numbers "$time"
+		tell_numbers
+	fi
+}
+
+# It is gone, and not because we stopped it: what this node was good for, it is
+# not any more.
+publish_gone() {
+	forget_notes
+	set_score "$SCORE_NEVER"
+	tell state failed
+	untell peer epoch lag_ms ratio pause_p99_us
+}
+
+# ---- the backup is lost ----
+
+# The cluster has stopped or fenced the peer.  Let the output go, once remusd
+# has noticed too.
+go_alone() { # SECONDS
+	[ "$OCF_RESKEY_alone" = run ] || return 0
+	end=$(($(now_s) + $1))
+	while :; do
+		case $remus_state in
+		alone | active) return 0 ;;
+		esac
+		[ "$remus_role" = primary ] || return 0
+		if [ "$remus_link_up" != true ]; then
+			# First the cluster, then the output: whoever looks for
+			# the newest state after this must know of it.
+			remember_ticket "$remus_generation" "alone($SELF)" &&
+				ctl alone --peer-is-dead && break
+			ocf_log warn "$NAME: cannot go on alone: $out"
+		fi
+		[ "$(now_s)" -lt "$end" ] || return 0
+		sleep 0.2
+		ask_status || return 0
+	done
+	ocf_log warn "$NAME: goes on without a backup: $remus_peer is gone"
+	ask_status
+}
+
+peer_is_gone() {
+	[ "$remus_role" = primary ] || return 0
+	if ! is_gone_for_sure "$remus_peer"; then
+		ocf_log warn "$NAME: $remus_peer is out of sight, and there is" \
+			"no fencing: the output waits"
+		return 0
+	fi
+	: >"$PEER_GONE"
+	go_alone 15
+}

@@ -1,0 +1,132 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# vm-metadata.sh - the meta-data of ocf:remus:vm.
+
+meta_data() {
+	cat <<'END'
+<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE resource-agent SYSTEM "ra-api-1.dtd" [
+<!ATTLIST parameter reloadable (1|0) "0">
+<!ATTLIST action name CDATA #REQUIRED>
+]>
+<resource-agent name="vm" version="1.0">
+<version>1.1</version>
+<longdesc lang="en">
+A virtual machine that survives the loss of its host without noticing: its
+memory and devices are replicated to a second node by remusd, and its output is
+held until that node has all that led to it. Promoted is the node where the
+guest runs, Unpromoted the node that holds the last committed epoch. Create it
+as a promotable clone with notify=true:
+
+pcs resource create vm1 ocf:remus:vm config=/etc/remus/vm1.conf promotable notify=true
+
+See ocf_remus_vm(7).
+</longdesc>
+<shortdesc lang="en">Replicated virtual machine (Remus)</shortdesc>
+<parameters>
+
+<parameter name="config" required="1" unique="1">
+<longdesc lang="en">
+Absolute path of the machine's definition, remus.conf(5): NAME.conf, the same
+file on both nodes. NAME is the machine's name. The names in its two "node"
+lines must be the cluster's names of the two nodes.
+</longdesc>
+<shortdesc lang="en">Definition of the machine</shortdesc>
+<content type="string"/>
+</parameter>
+
+<parameter name="interval" reloadable="1">
+<longdesc lang="en">
+Time from one checkpoint to the next: a number of milliseconds, or with "ms" or
+"s" behind it, from 5ms to 10s. Overrides "interval" of the definition. Can be
+changed while the machine runs.
+</longdesc>
+<shortdesc lang="en">Checkpoint interval</shortdesc>
+<content type="string"/>
+</parameter>
+
+<parameter name="compression" reloadable="1">
+<longdesc lang="en">
+Whether pages are sent as differences: "on" or "off". Overrides "compression"
+of the definition. Can be changed while the machine runs.
+</longdesc>
+<shortdesc lang="en">Compression of checkpoints</shortdesc>
+<content type="string"/>
+</parameter>
+
+<parameter name="peers">
+<longdesc lang="en">
+Where each of the two nodes listens for the other: two words NODE=ADDRESS or
+NODE=ADDRESS:PORT, such as "alpha=192.0.2.1 beta=192.0.2.2". Overrides the
+"node" lines of the definition.
+</longdesc>
+<shortdesc lang="en">Nodes and their replication addresses</shortdesc>
+<content type="string"/>
+</parameter>
+
+<parameter name="port">
+<longdesc lang="en">
+TCP port at which the machine's remusd listens on both nodes. Each machine needs
+one of its own. Overrides the ports in "peers" and in the definition.
+</longdesc>
+<shortdesc lang="en">Replication port</shortdesc>
+<content type="integer"/>
+</parameter>
+
+<parameter name="authkey">
+<longdesc lang="en">
+Absolute path of the key that proves one node to the other. Overrides "key_file"
+of the definition.
+</longdesc>
+<shortdesc lang="en">Replication key file</shortdesc>
+<content type="string"/>
+</parameter>
+
+<parameter name="gate">
+<longdesc lang="en">
+Where the guest's output waits for the acknowledgement: "relay" or "plug".
+Overrides "gate" of the definition.
+</longdesc>
+<shortdesc lang="en">Output gate</shortdesc>
+<content type="string"/>
+</parameter>
+
+<parameter name="cold_boot">
+<longdesc lang="en">
+When promote may boot the guest anew, because there is no epoch to go on from:
+"never"; "when-no-state": when it is known that no node runs the guest or holds
+an epoch of it, and no other node had it more recently than this one; "always":
+also on a node that is known not to have had it last. No value boots a guest
+while another one may run.
+</longdesc>
+<shortdesc lang="en">When to boot the guest anew</shortdesc>
+<content type="string" default="when-no-state"/>
+</parameter>
+
+<parameter name="alone" reloadable="1">
+<longdesc lang="en">
+What the guest does when its backup is lost. "run": as soon as the cluster has
+stopped or fenced the backup, output goes out without acknowledgements, and the
+machine is not protected until the backup is back. "freeze": output waits until
+a backup has caught up, whatever that takes.
+</longdesc>
+<shortdesc lang="en">Without a backup: run or freeze</shortdesc>
+<content type="string" default="run"/>
+</parameter>
+
+</parameters>
+<actions>
+<action name="start" timeout="60s"/>
+<action name="stop" timeout="60s"/>
+<action name="monitor" timeout="20s" interval="10s" depth="0" role="Promoted"/>
+<action name="monitor" timeout="20s" interval="11s" depth="0" role="Unpromoted"/>
+<action name="promote" timeout="60s"/>
+<action name="demote" timeout="60s"/>
+<action name="notify" timeout="30s"/>
+<action name="reload-agent" timeout="20s"/>
+<action name="validate-all" timeout="20s"/>
+<action name="meta-data" timeout="5s"/>
+</actions>
+</resource-agent>
+END
+}

@@ -1,0 +1,250 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# vm-node.sh - what ocf:remus:vm knows of this node: parameters, the definition
+# that comes of them, remusd, and whether anything of the machine is here.
+# shellcheck disable=SC2034,SC2154 # set by who sources this, by eval, or for it
+
+# ---- parameters ----
+
+# fail CODE WORDS...
+fail() {
+	code=$1
+	shift
+	ocf_exit_reason "$*"
+	return "$code"
+}
+
+# one_of WORD "WORD WORD..."
+one_of() {
+	[ -n "$1" ] || return 1
+	case " $2 " in
+	*" $1 "*) return 0 ;;
+	esac
+	return 1
+}
+
+check_choice() { # PARAMETER VALUE CHOICES
+	[ -z "$2" ] || one_of "$2" "$3" ||
+		fail "$OCF_ERR_CONFIGURED" "$1=$2: one of: $3"
+}
+
+check_name() {
+	case $OCF_RESKEY_config in
+	/*.conf) ;;
+	*)
+		fail "$OCF_ERR_CONFIGURED" "config=$OCF_RESKEY_config:" \
+			"expected an absolute path NAME.conf"
+		return
+		;;
+	esac
+	case $NAME in
+	'' | [!A-Za-z0-9]* | *[!A-Za-z0-9._-]*)
+		fail "$OCF_ERR_CONFIGURED" "config=$OCF_RESKEY_config:" \
+			"'$NAME' is not a machine's name"
+		;;
+	esac
+}
+
+check_parameters() {
+	check_name || return
+	check_choice cold_boot "$OCF_RESKEY_cold_boot" \
+		"never when-no-state always" || return
+	check_choice alone "$OCF_RESKEY_alone" "run freeze" || return
+	check_choice compression "$OCF_RESKEY_compression" "on off" || return
+	case $OCF_RESKEY_port in
+	*[!0-9]*)
+		fail "$OCF_ERR_CONFIGURED" "port=$OCF_RESKEY_port: a number"
+		return
+		;;
+	esac
+	if [ -n "$OCF_RESKEY_CRM_meta_clone_max" ] &&
+		! ocf_is_true "$OCF_RESKEY_CRM_meta_notify"; then
+		fail "$OCF_ERR_CONFIGURED" "the clone needs notify=true:" \
+			"without it nobody tells $NAME what became of its peer"
+	fi
+}
+
+# conf_get KEY: its value in the definition.
+conf_get() {
+	sed -n "s/^[[:blank:]]*$1[[:blank:]]*=[[:blank:]]*//p" \
+		"$OCF_RESKEY_config" 2>/dev/null |
+		sed -n '1s/[[:blank:]]*$//p'
+}
+
+# The lines that the parameters put in the place of the definition's own.
+override_lines() {
+	[ -z "$OCF_RESKEY_interval" ] || echo "interval = $OCF_RESKEY_interval"
+	[ -z "$OCF_RESKEY_compression" ] ||
+		echo "compression = $OCF_RESKEY_compression"
+	[ -z "$OCF_RESKEY_authkey" ] || echo "key_file = $OCF_RESKEY_authkey"
+	[ -z "$OCF_RESKEY_gate" ] || echo "gate = $OCF_RESKEY_gate"
+	[ -n "$OCF_RESKEY_peers$OCF_RESKEY_port" ] || return 0
+	if [ -n "$OCF_RESKEY_peers" ]; then
+		for peer in $OCF_RESKEY_peers; do
+			echo "node = ${peer%%=*} ${peer#*=}"
+		done
+	else
+		sed -n 's/^[[:blank:]]*node[[:blank:]]*=/node =/p' \
+			"$OCF_RESKEY_config"
+	fi | if [ -n "$OCF_RESKEY_port" ]; then
+		sed -e 's/[[:blank:]]*$//' -e 's/\]:[0-9]*$/]/' \
+			-e 's/\([[:blank:]][^][:[:blank:]]*\):[0-9]*$/\1/' \
+			-e "s/\$/:$OCF_RESKEY_port/"
+	else
+		cat
+	fi
+}
+
+# The definition that remusd is to read, into $effective.
+make_effective() {
+	effective=$OCF_RESKEY_config
+	lines=$(override_lines) || return
+	[ -n "$lines" ] || return 0
+	keys=$(printf '%s\n' "$lines" | sed 's/ *=.*//' | sort -u |
+		tr '\n' '|')
+	effective=$STATE_DIR/$NAME.conf
+	mkdir -p "$STATE_DIR" &&
+		{
+			echo "# made of $OCF_RESKEY_config and the resource's parameters"
+			grep -Ev "^[[:blank:]]*(${keys%|})[[:blank:]]*=" \
+				"$OCF_RESKEY_config"
+			printf '%s\n' "$lines"
+		} >"$effective.new" && mv -f "$effective.new" "$effective"
+}
+
+validate() {
+	check_parameters || return
+	for program in remusd remusctl flock; do
+		command -v "$program" >/dev/null 2>&1 || {
+			fail "$OCF_ERR_INSTALLED" "$program is not installed"
+			return
+		}
+	done
+	[ -r "$OCF_RESKEY_config" ] || {
+		fail "$OCF_ERR_INSTALLED" "$OCF_RESKEY_config: not on $SELF"
+		return
+	}
+	make_effective || {
+		fail "$OCF_ERR_GENERIC" "cannot write $effective"
+		return
+	}
+	out=$(remusctl check "$effective" 2>&1) || {
+		fail "$OCF_ERR_INSTALLED" "${out#remusctl: }"
+		return
+	}
+	grep -Eq "^[[:blank:]]*node[[:blank:]]*=[[:blank:]]*${SELF}[[:blank:]]" \
+		"$effective" ||
+		fail "$OCF_ERR_INSTALLED" "$effective: $SELF is not one of" \
+			"the two nodes of $NAME"
+}
+
+# ---- what is here ----
+
+timeout_s() { echo $((${OCF_RESKEY_CRM_meta_timeout:-20000} / 1000)); }
+now_s() { date +%s; }
+
+# Into remus_role, remus_state, ...; else remusctl's exit code.
+ask_status() {
+	answer=$(remusctl --timeout 5 --shell status "$NAME" 2>/dev/null) &&
+		eval "$answer"
+}
+
+# ctl COMMAND WORD...: 0, or remusctl's exit code with a line in $out.
+ctl() {
+	command=$1
+	shift
+	out=$(remusctl "$command" "$NAME" "$@" 2>&1)
+	code=$?
+	out=${out#remusctl: }
+	return "$code"
+}
+
+lock_file() {
+	dir=$(conf_get run_dir)
+	echo "${dir:-/run/remus}/$NAME.lock"
+}
+
+# Process ids of a remusd or an emulator of this machine.
+processes() {
+	word=$(printf '%s' "$NAME" | sed 's/[.]/[.]/g')
+	# not "guest=", or grep would find itself
+	emulator="debug-threads=on,gues[t]=$word"
+	grep -lzx -e "$emulator" -e "$word" /proc/[0-9]*/cmdline 2>/dev/null |
+		while IFS= read -r file; do
+			file=${file%/cmdline}
+			if is_remusd "${file#/proc/}" ||
+				grep -qzx -e "$emulator" "$file/cmdline" \
+					2>/dev/null; then
+				echo "${file#/proc/}"
+			fi
+		done
+}
+
+# A word that is the name may also be another machine's node: only the last one
+# counts.
+is_remusd() { # PID
+	[ "$(cat "/proc/$1/comm" 2>/dev/null)" = remusd ] &&
+		[ "$(tr '\0' '\n' <"/proc/$1/cmdline" | tail -n 1)" = "$NAME" ]
+} 2>/dev/null
+
+# 0: it is proven that nothing of this machine is here.  1: $found.
+nothing_here() {
+	lock=$(lock_file)
+	if [ -e "$lock" ]; then
+		flock -n "$lock" true 2>/dev/null || {
+			found="$lock is locked by process $(cat "$lock")"
+			return 1
+		}
+	fi
+	found=$(processes | tr '\n' ' ')
+	[ -n "$found" ] || return 0
+	found="process $found"
+	return 1
+}
+
+# In place of an answer: 7 when proven, else an error.
+no_answer() { # WHAT-WAS-WANTED
+	if nothing_here; then
+		return "$OCF_NOT_RUNNING"
+	fi
+	fail "$OCF_ERR_GENERIC" "$1: remusd of $NAME does not answer, but is" \
+		"not gone: ${found% }"
+}
+
+# What the cluster is told, in words: role and state, where a backup that has
+# nothing is told from one that gets it now, and one that is left behind from
+# one that may take over.
+view() {
+	case $remus_role,$remus_state in
+	*,failed) echo failed ;;
+	primary,syncing)
+		if [ "$remus_link_up" = true ]; then
+			echo "primary syncing"
+		else
+			echo "primary waiting"
+		fi
+		;;
+	primary,*) echo "primary $remus_state" ;;
+	*,standby)
+		if is_current; then
+			echo "backup standby"
+		else
+			echo "backup stale"
+		fi
+		;;
+	*)
+		if [ "$remus_link_up" = true ]; then
+			echo "backup syncing"
+		else
+			echo "backup empty"
+		fi
+		;;
+	esac
+}
+
+# The primary releases nothing that this node does not hold, and cannot begin
+# to without a ticket of its own: while this node's ticket says that it protects
+# the peer, its epoch is current, however old the last message.
+is_current() {
+	[ "$remus_ticket" = "protected($remus_peer,$SELF)" ]
+}

@@ -1,0 +1,83 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# cluster_stubs.sh - the tools by which an agent talks to Pacemaker, as small
+# scripts that keep what they are told in files, shared by all hosts of a lab,
+# and write every call down.
+#
+#   stubs_make DIR     DIR/bin has the tools, DIR/calls the calls; DIR/members
+#                      has the nodes in sight; DIR/refuse, if it is there, makes
+#                      every tool fail as without a cluster
+#   stub_attr HOST NAME, stub_config NAME, stub_score HOST
+
+stubs_make() {
+	STUBS=$1
+	mkdir -p "$STUBS/bin" "$STUBS/attr" "$STUBS/config"
+	: >"$STUBS/calls"
+	sed "s|@STUBS@|$STUBS|" >"$STUBS/bin/stub" <<-'END'
+	#!/bin/sh
+	# One script, called by several names.
+	stubs=@STUBS@
+	me=${0##*/}
+	echo "$(uname -n) $me $*" >>"$stubs/calls"
+	if [ -e "$stubs/refuse" ]; then
+		echo "$me: Could not connect: Transport endpoint is not connected" >&2
+		exit 102
+	fi
+	name='' value='' do='' type='' node='' default='' score=''
+	while [ $# -gt 0 ]; do
+		case $1 in
+		-n | --name) name=$2; shift ;;
+		-U | --update | -v) do=update value=$2; shift ;;
+		-N | --node) node=$2; shift ;;
+		-t | --type) type=$2; shift ;;
+		-d) shift ;;
+		--default) default=$2; shift ;;
+		--set-name | -l) shift ;;
+		-D | --delete) do=delete ;;
+		-Q | --query) do=query ;;
+		-p | --partition) score=y ;;
+		esac
+		shift
+	done
+	case $me in
+	crm_node)
+		cat "$stubs/members"
+		exit 0
+		;;
+	crm_master) score=y ;;
+	esac
+	if [ "$me" = attrd_updater ] && [ "$do" = query ]; then
+		for f in "$stubs/attr/$name@"*; do
+			[ -e "$f" ] || exit 105
+			echo "name=\"$name\" host=\"${f##*@}\" value=\"$(cat "$f")\""
+		done
+		exit 0
+	fi
+	file=$stubs/attr/$name@${node:-$(uname -n)}
+	[ -z "$score" ] || file=$stubs/attr/score@$(uname -n)
+	[ "$type" != crm_config ] || file=$stubs/config/$name
+	case $do in
+	update) echo "$value" >"$file" ;;
+	delete) rm -f "$file" ;;
+	*)
+		if [ -e "$file" ]; then
+			cat "$file"
+		elif [ -n "$default" ]; then
+			echo "$default"
+		else
+			exit 105
+		fi
+		;;
+	esac
+	END
+	chmod 755 "$STUBS/bin/stub"
+	local tool
+	for tool in attrd_updater crm_attribute crm_master crm_node; do
+		ln -sf stub "$STUBS/bin/$tool"
+	done
+}
+
+stub_attr() { cat "$STUBS/attr/$2@$1" 2>/dev/null || :; }
+stub_score() { stub_attr "$1" score; }
+stub_config() { cat "$STUBS/config/$1" 2>/dev/null || :; }

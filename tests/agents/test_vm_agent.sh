@@ -1,0 +1,379 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# ocf:remus:vm without a cluster: the real agent, the real remusd (driver fake)
+# on two hosts in namespaces, and stubs for the tools that talk to Pacemaker.
+# This script plays the cluster: it calls the actions in the order, and with the
+# environment, that Pacemaker would.
+set -eu
+top=${top_srcdir:-$(cd "$(dirname "$0")/../.." && pwd)}
+# shellcheck source=tests/lib/common.sh
+. "$top/tests/lib/common.sh"
+# shellcheck source=tests/lib/hosts.sh
+. "$top/tests/lib/hosts.sh"
+# shellcheck source=tests/agents/cluster_stubs.sh
+. "$top/tests/agents/cluster_stubs.sh"
+
+[ "$(id -u)" -eq 0 ] || skip "needs root, for namespaces"
+[ -r /usr/lib/ocf/lib/heartbeat/ocf-shellfuncs ] ||
+	skip "needs ocf-shellfuncs (package resource-agents)"
+programs=${top_builddir:-$top}/src
+[ -x "$programs/remusd" ] || skip "remusd is not built"
+
+OK=0 ERROR=1 INSTALLED=5 CONFIGURED=6 NOT_RUNNING=7 PROMOTED=8 FAILED=9
+DEGRADED=191
+VM=vm1
+
+# ---- the stage ----
+
+define() {
+	local h
+	head -c 32 /dev/urandom >"$LAB_DIR/key"
+	for h in alpha beta; do
+		install -m 600 "$LAB_DIR/key" "$(host_dir "$h" etc)/$VM.key"
+		cat >"$(host_dir "$h" etc)/$VM.conf" <<-END
+		name = $VM
+		driver = fake
+		memory = 8M
+		node = alpha 10.77.1.1:7070
+		node = beta 10.77.1.2:7070
+		key_file = /etc/remus/$VM.key
+		link_timeout = 800
+		shutdown_timeout = 2s
+		END
+	done
+}
+
+# ra HOST ACTION [NAME=VALUE...]: the agent; its exit code, and what it said in
+# $LAB_DIR/said.
+ra() {
+	local host=$1 action=$2
+	shift 2
+	host_exec "$host" env -i PATH="$STUBS/bin:$programs:$PATH" \
+		HA_SBIN_DIR="$STUBS/bin" OCF_ROOT=/usr/lib/ocf \
+		REMUS_OCF_LIB="$top/agents" OCF_RA_VERSION_MAJOR=1 \
+		OCF_RA_VERSION_MINOR=1 OCF_RESOURCE_INSTANCE=$VM \
+		OCF_RESOURCE_TYPE=vm OCF_RESOURCE_PROVIDER=remus \
+		OCF_RESKEY_crm_feature_set=3.16.1 \
+		OCF_RESKEY_config=/etc/remus/$VM.conf \
+		OCF_RESKEY_CRM_meta_timeout=20000 \
+		OCF_RESKEY_CRM_meta_interval=10000 \
+		HA_LOGFACILITY=none HA_LOGFILE="$LAB_DIR/ha-log" \
+		"$@" "$top/agents/vm" "$action" </dev/null >"$LAB_DIR/said" 2>&1
+}
+
+# expect CODE HOST ACTION [NAME=VALUE...]
+expect() {
+	local want=$1 rc=0
+	shift
+	ra "$@" || rc=$?
+	[ "$rc" -eq "$want" ] ||
+		wrong "$*: exit code $rc, expected $want: $(cat "$LAB_DIR/said")"
+}
+
+wrong() {
+	tail -n 30 "$LAB_DIR/ha-log" >&2 || :
+	die "$*"
+}
+
+said() { grep -qF -- "$1" "$LAB_DIR/said" ||
+	wrong "it should say '$1', but says: $(cat "$LAB_DIR/said")"; }
+is() { [ "$2" = "$3" ] || wrong "$1 is '$2', not '$3'"; }
+probe() { expect "$1" "$2" monitor OCF_RESKEY_CRM_meta_interval=0; }
+notify() { # HOST TYPE OPERATION NODE
+	expect $OK "$1" notify OCF_RESKEY_CRM_meta_notify_type="$2" \
+		OCF_RESKEY_CRM_meta_notify_operation="$3" \
+		"OCF_RESKEY_CRM_meta_notify_${3}_uname=$4"
+}
+ctl() { host_exec "$1" "$programs/remusctl" "${@:2}"; }
+status() { ctl "$1" status $VM --shell | sed -n "s/^remus_$2='\(.*\)'$/\1/p"; }
+state_is() { [ "$(status "$1" state)" = "$2" ]; }
+wait_state() { wait_until 20 state_is "$1" "$2" ||
+	wrong "$1 is $(status "$1" state), not $2"; }
+pid_of() { host_exec "$1" cat /run/remus/$VM.lock; }
+restart_host() { host_start "$1" "10.77.1.$([ "$1" = alpha ] && echo 1 || echo 2)" -; }
+both_see_each_other() { echo alpha beta >"$STUBS/members"; }
+forget_node() { rm -f "$STUBS"/attr/*@"$1"; }
+
+begin() { log "-- $*"; }
+
+lab_start
+stubs_make "$LAB_DIR/stubs"
+host_start alpha 10.77.1.1 -
+host_start beta 10.77.1.2 -
+define
+both_see_each_other
+
+# ---- the cases ----
+
+begin "meta-data is well-formed and names every action"
+expect $OK alpha meta-data
+cp "$LAB_DIR/said" "$LAB_DIR/meta.xml"
+if command -v xmllint >/dev/null; then
+	(cd /usr/share/resource-agents && xmllint --noout --valid - \
+		<"$LAB_DIR/meta.xml") || wrong "meta-data is not valid"
+fi
+for action in start stop monitor promote demote notify reload-agent \
+	validate-all meta-data; do
+	grep -q "<action name=\"$action\" timeout=" "$LAB_DIR/meta.xml" ||
+		wrong "meta-data lacks $action"
+done
+expect 3 alpha dance
+
+begin "parameters that cannot be are refused"
+expect $OK alpha validate-all
+for bad in config=vm1.conf config=/etc/remus/vm1 cold_boot=maybe alone=walk \
+	port=x compression=yes; do
+	expect $CONFIGURED alpha validate-all "OCF_RESKEY_$bad"
+done
+expect $CONFIGURED alpha start OCF_RESKEY_CRM_meta_clone_max=2
+said notify=true
+expect $INSTALLED alpha validate-all OCF_RESKEY_config=/etc/remus/no.conf
+expect $INSTALLED alpha validate-all OCF_RESKEY_interval=1ms
+said "interval"
+expect $INSTALLED alpha start OCF_RESKEY_CRM_meta_on_node=gamma
+said "gamma is not one of the two nodes"
+
+begin "nothing here is 7, to a probe and to a stop, without any program too"
+probe $NOT_RUNNING alpha
+expect $NOT_RUNNING alpha monitor
+expect $OK alpha stop
+expect $NOT_RUNNING alpha monitor PATH="$STUBS/bin:/usr/bin:/bin"
+expect $NOT_RUNNING alpha monitor OCF_RESKEY_config=/etc/remus/none.conf
+
+begin "start, twice; the first in the list is the first choice"
+expect $OK alpha start
+expect $OK alpha start
+expect $OK beta start
+expect $OK alpha monitor
+probe $OK beta
+is "alpha's state" "$(stub_attr alpha remus-$VM-state)" "backup empty"
+is "alpha's score" "$(stub_score alpha)" 6
+is "beta's score" "$(stub_score beta)" 5
+
+begin "a remusd that is there but cannot be asked is never 'not running'"
+expect $ERROR alpha monitor PATH="$STUBS/bin:/usr/bin:/bin"
+expect $ERROR alpha monitor PATH="$STUBS/bin:/usr/bin:/bin" \
+	OCF_RESKEY_config=/etc/remus/$VM.conf
+mv "$(host_dir alpha etc)/$VM.conf" "$LAB_DIR/aside"
+expect $OK alpha monitor
+expect $ERROR alpha monitor PATH="$STUBS/bin:/usr/bin:/bin"
+mv "$LAB_DIR/aside" "$(host_dir alpha etc)/$VM.conf"
+host_exec alpha kill -s STOP "$(pid_of alpha)"
+expect $ERROR alpha monitor
+said "not gone"
+host_exec alpha kill -s CONT "$(pid_of alpha)"
+expect $OK alpha monitor
+
+begin "cold_boot=never boots nothing, nor does anybody without the cluster's word"
+expect $ERROR alpha promote OCF_RESKEY_cold_boot=never
+said cold_boot=never
+is "alpha's score after a refusal" "$(stub_score alpha)" -INFINITY
+: >"$STUBS/refuse"
+expect $ERROR alpha promote
+rm "$STUBS/refuse"
+mv "$STUBS/attr/remus-$VM-state@beta" "$LAB_DIR/aside"
+expect $ERROR alpha promote OCF_RESKEY_CRM_meta_notify_active_uname="alpha beta"
+said "has not said yet"
+echo alpha >"$STUBS/members"
+echo false >"$STUBS/config/stonith-enabled"
+expect $ERROR alpha promote
+said "no fencing"
+rm "$STUBS/config/stonith-enabled"
+both_see_each_other
+mv "$LAB_DIR/aside" "$STUBS/attr/remus-$VM-state@beta"
+for word in "primary alone" "backup standby"; do
+	echo "$word" >"$STUBS/attr/remus-$VM-state@beta"
+	expect $ERROR alpha promote OCF_RESKEY_cold_boot=always
+done
+echo "backup empty" >"$STUBS/attr/remus-$VM-state@beta"
+state_is alpha syncing || wrong "alpha runs"
+
+begin "the first boot, and protection"
+expect $OK alpha promote
+expect $OK alpha promote
+wait_state alpha protected
+expect $PROMOTED alpha monitor
+is "alpha's state" "$(stub_attr alpha remus-$VM-state)" "primary protected"
+is "alpha's score" "$(stub_score alpha)" 2000
+is "the ticket" "$(stub_config remus-$VM-ticket)" "2 protected(alpha,beta)"
+grep -q "protected by beta" "$LAB_DIR/ha-log" ||
+	wrong "no line about protection"
+expect $OK beta monitor
+is "beta's state" "$(stub_attr beta remus-$VM-state)" "backup standby"
+is "beta's score" "$(stub_score beta)" 1000
+for a in peer epoch lag_ms ratio pause_p99_us; do
+	[ -n "$(stub_attr alpha remus-$VM-$a)" ] || wrong "no attribute $a"
+done
+
+begin "a monitor that finds nothing new tells the cluster nothing"
+: >"$STUBS/calls"
+expect $PROMOTED alpha monitor
+expect $OK beta monitor
+is "calls" "$(cat "$STUBS/calls")" ""
+
+begin "interval and compression change without a restart"
+expect $OK alpha reload-agent OCF_RESKEY_interval=40ms OCF_RESKEY_compression=off
+is interval "$(status alpha interval_ms)" 40
+is compression "$(status alpha compression)" false
+expect $OK alpha reload-agent
+is interval "$(status alpha interval_ms)" 25
+
+begin "the planned way over and back"
+expect $OK alpha demote OCF_RESKEY_CRM_meta_notify_promote_uname=beta
+expect $OK alpha demote OCF_RESKEY_CRM_meta_notify_promote_uname=beta
+is "alpha's role" "$(status alpha role)" backup
+epoch=$(status beta epoch_committed)
+expect $OK beta promote
+notify alpha post promote beta
+[ "$(status beta epoch_committed)" -ge "$epoch" ] || wrong "it began anew"
+wait_state beta protected
+wait_state alpha standby
+expect $OK beta demote OCF_RESKEY_CRM_meta_notify_promote_uname=alpha
+expect $OK alpha promote
+wait_state alpha protected
+wait_state beta standby
+
+begin "a primary's host dies, the backup takes over, the host comes back"
+host_kill alpha
+forget_node alpha
+echo beta >"$STUBS/members"
+expect $OK beta promote
+expect $DEGRADED beta monitor
+probe $PROMOTED beta
+is "beta's score" "$(stub_score beta)" 2000
+restart_host alpha
+both_see_each_other
+probe $NOT_RUNNING alpha
+expect $OK alpha start
+is "alpha's score" "$(stub_score alpha)" -INFINITY
+expect $ERROR alpha promote
+said "not promoted"
+notify beta post start alpha
+wait_state beta protected
+expect $PROMOTED beta monitor
+expect $OK alpha monitor
+is "alpha's score" "$(stub_score alpha)" 1000
+
+begin "a backup is lost: held, until the cluster says that it is gone for sure"
+host_kill alpha
+forget_node alpha
+link_down() { [ "$(status beta link_up)" = false ]; }
+wait_until 10 link_down || wrong "beta does not notice"
+expect $DEGRADED beta monitor
+is "beta's state" "$(stub_attr beta remus-$VM-state)" "primary waiting"
+is "beta's gate" "$(status beta gate_state)" holding
+echo beta >"$STUBS/members"
+echo false >"$STUBS/config/stonith-enabled"
+notify beta post stop alpha
+is "beta's gate without fencing" "$(status beta gate_state)" holding
+rm "$STUBS/config/stonith-enabled"
+expect $OK beta notify OCF_RESKEY_alone=freeze \
+	OCF_RESKEY_CRM_meta_notify_type=post \
+	OCF_RESKEY_CRM_meta_notify_operation=stop \
+	OCF_RESKEY_CRM_meta_notify_stop_uname=alpha
+is "beta's gate with alone=freeze" "$(status beta gate_state)" holding
+notify beta post stop alpha
+is "beta's gate" "$(status beta gate_state)" open
+expect $DEGRADED beta monitor
+is "the ticket" "$(stub_config remus-$VM-ticket)" \
+	"$(status beta generation) alone(beta)"
+
+begin "power fails everywhere; only who had it last may boot it"
+host_kill beta
+forget_node beta
+both_see_each_other
+restart_host alpha
+restart_host beta
+expect $OK alpha start
+expect $OK beta start
+expect $OK alpha monitor
+is "alpha's score" "$(stub_score alpha)" -INFINITY
+is "beta's score" "$(stub_score beta)" 10
+expect $ERROR alpha promote
+said "another node had $VM last"
+generation=$(status beta generation)
+expect $OK beta promote
+[ "$(status beta generation)" -gt "$generation" ] || wrong "same generation"
+wait_state beta protected
+expect $OK alpha monitor
+
+begin "an older node boots only when told to, and above all that was"
+expect $PROMOTED beta monitor
+generation=$(status beta generation)
+host_kill beta
+host_kill alpha
+forget_node alpha
+forget_node beta
+rm -f "$(host_dir alpha lib)/$VM.ticket"
+restart_host alpha
+echo alpha >"$STUBS/members"
+expect $OK alpha start
+expect $ERROR alpha promote
+expect $OK alpha promote OCF_RESKEY_cold_boot=always
+[ "$(status alpha generation)" -gt "$generation" ] ||
+	wrong "generation $(status alpha generation), not above $generation"
+
+begin "demote with nobody to follow ends the guest"
+expect $OK alpha demote
+is "alpha's role" "$(status alpha role)" backup
+is "alpha's ticket" "$(status alpha ticket)" none
+expect $OK alpha demote
+is "alpha's score" "$(stub_score alpha)" 6
+expect $OK alpha promote
+
+begin "a failed guest is 9, and its node is no choice"
+restart_host beta
+both_see_each_other
+expect $OK beta start
+notify alpha post start beta
+wait_state alpha protected
+wait_state beta standby
+expect $OK beta monitor
+pid=$(pid_of alpha)
+host_exec alpha kill -s KILL "$pid"
+expect $NOT_RUNNING alpha monitor
+is "alpha's score" "$(stub_score alpha)" -INFINITY
+expect $OK alpha stop
+expect $OK alpha start
+expect $OK beta promote
+wait_state beta protected
+
+begin "stop ends what hangs, and proves it"
+host_exec beta kill -s STOP "$(pid_of beta)"
+expect $OK beta stop
+expect $NOT_RUNNING beta monitor
+is "beta's state" "$(stub_attr beta remus-$VM-state)" ""
+notify alpha post stop beta
+expect $OK alpha stop
+expect $OK alpha stop
+probe $NOT_RUNNING alpha
+
+begin "parameters instead of the definition's lines"
+params=("OCF_RESKEY_peers=alpha=10.77.1.1 beta=10.77.1.2:9"
+	OCF_RESKEY_port=7171 OCF_RESKEY_interval=30ms
+	OCF_RESKEY_authkey=/etc/remus/$VM.key OCF_RESKEY_gate=fake)
+expect $OK alpha start "${params[@]}"
+is peer "$(status alpha peer_address)" 10.77.1.2:7171
+is interval "$(status alpha interval_ms)" 30
+expect $OK alpha stop "${params[@]}"
+expect $OK alpha start OCF_RESKEY_port=7272
+is peer "$(status alpha peer_address)" 10.77.1.2:7272
+expect $OK alpha stop
+
+if command -v ocf-tester >/dev/null; then
+	begin "ocf-tester"
+	echo alpha >"$STUBS/members"
+	rm -f "$STUBS"/config/* "$(host_dir alpha lib)/$VM.ticket"
+	host_exec alpha env PATH="$STUBS/bin:$programs:$PATH" \
+		HA_SBIN_DIR="$STUBS/bin" REMUS_OCF_LIB="$top/agents" \
+		OCF_RESKEY_crm_feature_set=3.16.1 \
+		ocf-tester -n $VM -o config=/etc/remus/$VM.conf \
+		"$top/agents/vm" >"$LAB_DIR/said" 2>&1 ||
+		wrong "$(cat "$LAB_DIR/said")"
+	grep -q "passed all tests" "$LAB_DIR/said" ||
+		wrong "$(cat "$LAB_DIR/said")"
+else
+	warn "no ocf-tester: not run"
+fi
+log "ok"
