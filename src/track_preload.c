@@ -4,9 +4,13 @@
  *
  * When the process maps the guest's RAM file (REMUS_TRACK_FILE=DEV:INODE, both
  * decimal, as fstat() gives them), the mapping is registered with a userfaultfd
- * for asynchronous write protection, and protected once.  From then on the
- * kernel itself records writes, and remusd collects them through PAGEMAP_SCAN
- * (tracker_pagemap.c).  No thread, no handler, no message to anybody.
+ * for asynchronous write protection.  From the first PAGEMAP_SCAN on
+ * (tracker_pagemap.c), the kernel itself records writes.  No thread, no
+ * handler, no message to anybody.
+ *
+ * Nothing is protected here: that would give every page of RAM a page table
+ * entry, which each scan then has to look at.  The memory is locked instead, as
+ * far as it is ever touched, so that what has no entry was never written.
  *
  * It must never break the emulator: whatever fails, mmap() answers as it would
  * have without us, and one line on stderr says what failed.  The descriptor is
@@ -117,17 +121,13 @@ static void track(void *addr, size_t len)
 		.range = { (uintptr_t)addr, len },
 		.mode = UFFDIO_REGISTER_MODE_WP,
 	};
-	struct uffdio_writeprotect wp = {
-		.range = { (uintptr_t)addr, len },
-		.mode = UFFDIO_WRITEPROTECT_MODE_WP,
-	};
 
 	if (!open_uffd())
 		return;
+	/* Not allowed?  Then scans cost more, and that is all. */
+	mlock2(addr, len, MLOCK_ONFAULT);
 	if (ioctl(uffd, UFFDIO_REGISTER, &reg) < 0)
 		give_up("cannot register the guest's RAM");
-	else if (ioctl(uffd, UFFDIO_WRITEPROTECT, &wp) < 0)
-		give_up("cannot write-protect the guest's RAM");
 }
 
 static bool is_ram(int prot, int flags, int fd)

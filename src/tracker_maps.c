@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -16,11 +17,11 @@ struct maps_line {
 	char perms[8];
 };
 
-static FILE *open_maps(pid_t pid)
+static FILE *open_proc(pid_t pid, const char *name)
 {
 	char path[64];
 
-	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
 	return fopen(path, "re");
 }
 
@@ -50,7 +51,7 @@ static bool next_line(FILE *f, struct maps_line *l)
 static int own_mapping(const uint8_t *ram, struct maps_line *out)
 {
 	uint64_t addr = (uint64_t)(uintptr_t)ram;
-	FILE *f = open_maps(getpid());
+	FILE *f = open_proc(getpid(), "maps");
 	int rc = -ENOENT;
 
 	if (f == NULL)
@@ -112,7 +113,7 @@ static int read_maps(struct ram_maps *out, const struct tracker_target *t,
 	uint64_t base = own->offset +
 		((uint64_t)(uintptr_t)t->ram - own->start);
 	struct maps_line l;
-	FILE *f = open_maps(t->pid);
+	FILE *f = open_proc(t->pid, "maps");
 	int rc = 0;
 
 	if (f == NULL)
@@ -148,4 +149,33 @@ int ram_maps_read(struct ram_maps *out, const struct tracker_target *t,
 			       "process %d has not mapped all of the RAM file",
 			       (int)t->pid);
 	return 0;
+}
+
+static bool starts_map(const struct ram_maps *m, uint64_t start)
+{
+	for (size_t i = 0; i < m->n; i++)
+		if (m->map[i].start == start)
+			return true;
+	return false;
+}
+
+bool ram_maps_locked(const struct ram_maps *m, pid_t pid)
+{
+	FILE *f = open_proc(pid, "smaps");
+	uint64_t start, end;
+	char *line = NULL;
+	size_t cap = 0, locked = 0;
+	bool ours = false;
+
+	while (f != NULL && getline(&line, &cap, f) > 0) {
+		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " ", &start, &end) == 2)
+			ours = starts_map(m, start);
+		else if (ours && strncmp(line, "VmFlags:", 8) == 0 &&
+			 strstr(line, " lo ") != NULL)
+			locked++;
+	}
+	free(line);
+	if (f != NULL)
+		fclose(f);
+	return locked == m->n;
 }

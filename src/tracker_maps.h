@@ -31,6 +31,9 @@ struct ram_maps {
 int ram_maps_read(struct ram_maps *out, const struct tracker_target *t,
 		  char *err, size_t err_bytes);
 
+/* Are all of them locked into memory (mlock)?  False also when unsure. */
+bool ram_maps_locked(const struct ram_maps *m, pid_t pid);
+
 /* Does this kernel have PAGEMAP_SCAN? */
 bool tracker_pagemap_in_kernel(void);
 

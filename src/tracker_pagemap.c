@@ -14,6 +14,14 @@
  * written and then lost its page table entry to reclaim; with more bits in the
  * mask such a page would look untouched.
  *
+ * A scan looks at every page table entry, about a millisecond per GiB.  So
+ * memory that the guest has never touched is left without entries: units of
+ * 2 MiB without a page are passed over by the kernel in one step (LOOK_TOUCHED;
+ * LOOK_WRITTEN would give them entries).  The first page in such a unit makes
+ * it touched for good, and all of it dirty once.  This needs memory that stays
+ * mapped once it was touched: it is locked (libremus-track.so does that), else
+ * a page could be written, reclaimed, and look as if it had never been there.
+ *
  * A write that comes before the scan has protected its page is reported; one
  * that comes later faults and marks the page anew.  The kernel flushes TLBs
  * before the call returns, so whoever copies pages after collect() sees every
@@ -35,6 +43,8 @@
 /* Linux 6.7, include/uapi/linux/fs.h; Debian 12's headers are older. */
 #ifndef PAGEMAP_SCAN
 #define PAGE_IS_WRITTEN (1u << 1)
+#define PAGE_IS_PRESENT (1u << 3)
+#define PAGE_IS_SWAPPED (1u << 4)
 struct page_region {
 	__u64 start;
 	__u64 end;
@@ -60,33 +70,47 @@ struct pm_scan_arg {
 #endif
 
 #define REGIONS_MAX 4096
+#define UNIT_SHIFT 21 /* what one page table maps */
 
 struct tracker {
 	struct tracker_target target;
 	struct ram_maps maps;
+	struct page_bitmap touched[RAM_MAPS_MAX]; /* by unit of each map */
 	int pagemap;
 	struct page_region region[REGIONS_MAX];
 };
 
+enum look {
+	LOOK_PROBE,   /* would LOOK_WRITTEN work? */
+	LOOK_TOUCHED, /* what has page table entries? */
+	LOOK_WRITTEN, /* what was written?  Protect it again */
+};
+
 /* One call on [start, end).  Number of regions, or -errno; *walked is where
  * the kernel stopped. */
-static int scan(struct tracker *p, uint64_t start, uint64_t end, bool rearm,
-		uint64_t *walked)
+static int scan(struct tracker *p, enum look look, uint64_t start,
+		uint64_t end, uint64_t *walked)
 {
 	struct pm_scan_arg arg = {
 		.size = sizeof(arg),
-		.flags = PM_SCAN_CHECK_WPASYNC |
-			 (rearm ? PM_SCAN_WP_MATCHING : 0),
+		.flags = PM_SCAN_CHECK_WPASYNC,
 		.start = start,
 		.end = end,
 		.vec = (uint64_t)(uintptr_t)p->region,
-		.vec_len = rearm ? REGIONS_MAX : 1,
-		.max_pages = rearm ? 0 : 1,
-		.category_mask = PAGE_IS_WRITTEN,
+		.vec_len = look == LOOK_PROBE ? 1 : REGIONS_MAX,
+		.max_pages = look == LOOK_PROBE ? 1 : 0,
 		.return_mask = PAGE_IS_WRITTEN,
 	};
 	int r;
 
+	if (look == LOOK_TOUCHED) {
+		arg.category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED;
+		arg.return_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED;
+	} else {
+		arg.category_mask = PAGE_IS_WRITTEN;
+	}
+	if (look == LOOK_WRITTEN)
+		arg.flags |= PM_SCAN_WP_MATCHING;
 	do
 		r = ioctl(p->pagemap, PAGEMAP_SCAN, &arg);
 	while (r < 0 && errno == EINTR);
@@ -94,36 +118,73 @@ static int scan(struct tracker *p, uint64_t start, uint64_t end, bool rearm,
 	return r < 0 ? -errno : r;
 }
 
-static void mark(const struct tracker *p, const struct ram_map *m, int n,
-		 struct page_bitmap *dirty)
+static void take(struct tracker *p, size_t i, enum look look,
+		 const struct page_region *r, struct page_bitmap *dirty)
 {
-	for (int i = 0; i < n; i++) {
-		const struct page_region *r = &p->region[i];
+	const struct ram_map *m = &p->maps.map[i];
+	uint64_t unit = m->start >> UNIT_SHIFT;
 
+	if (look == LOOK_TOUCHED)
+		for (uint64_t u = r->start >> UNIT_SHIFT;
+		     u <= (r->end - 1) >> UNIT_SHIFT; u++)
+			page_bitmap_set(&p->touched[i], u - unit);
+	else if (dirty != NULL)
 		page_bitmap_set_range(dirty, m->first_gfn +
 				      ((r->start - m->start) >>
 				       REMUS_PAGE_SHIFT),
 				      (r->end - r->start) >> REMUS_PAGE_SHIFT);
-	}
 }
 
-static int scan_map(struct tracker *p, const struct ram_map *m,
-		    struct page_bitmap *dirty)
+static int scan_range(struct tracker *p, size_t i, enum look look,
+		      uint64_t at, uint64_t end, struct page_bitmap *dirty)
 {
-	uint64_t at = m->start, walked;
+	uint64_t walked;
 	int n;
 
-	while (at < m->end) {
-		n = scan(p, at, m->end, true, &walked);
+	while (at < end) {
+		n = scan(p, look, at, end, &walked);
 		if (n < 0)
 			return n;
-		if (dirty != NULL)
-			mark(p, m, n, dirty);
+		for (int k = 0; k < n; k++)
+			take(p, i, look, &p->region[k], dirty);
 		if (walked <= at) /* would go on for ever */
 			return -EIO;
 		at = walked;
 	}
 	return 0;
+}
+
+static uint64_t unit_address(const struct ram_map *m, uint64_t unit)
+{
+	uint64_t at = ((m->start >> UNIT_SHIFT) + unit) << UNIT_SHIFT;
+
+	return at < m->start ? m->start : at > m->end ? m->end : at;
+}
+
+/* Look for written pages where memory has been touched, and for touched memory
+ * everywhere else, run by run. */
+static int scan_map(struct tracker *p, size_t i, enum look look,
+		    struct page_bitmap *dirty)
+{
+	const struct page_bitmap *touched = &p->touched[i];
+	const struct ram_map *m = &p->maps.map[i];
+	bool want = look == LOOK_WRITTEN;
+	uint64_t u = 0, end;
+	int rc = 0;
+
+	while (u < touched->npages && rc == 0) {
+		if (page_bitmap_test(touched, u) != want) {
+			u++;
+			continue;
+		}
+		for (end = u + 1; end < touched->npages; end++)
+			if (page_bitmap_test(touched, end) != want)
+				break;
+		rc = scan_range(p, i, look, unit_address(m, u),
+				unit_address(m, end), dirty);
+		u = end;
+	}
+	return rc;
 }
 
 /* The memory of a process that has ended scans as untouched.  Reading tells:
@@ -141,8 +202,11 @@ static int scan_all(struct tracker *p, struct page_bitmap *dirty)
 {
 	int rc = 0;
 
-	for (size_t i = 0; i < p->maps.n && rc == 0; i++)
-		rc = scan_map(p, &p->maps.map[i], dirty);
+	for (size_t i = 0; i < p->maps.n && rc == 0; i++) {
+		rc = scan_map(p, i, LOOK_TOUCHED, NULL);
+		if (rc == 0)
+			rc = scan_map(p, i, LOOK_WRITTEN, dirty);
+	}
 	return rc < 0 ? rc : still_alive(p);
 }
 
@@ -153,8 +217,8 @@ static int probe(struct tracker *p, char *err, size_t err_bytes)
 	int r = 0;
 
 	for (size_t i = 0; i < p->maps.n && r >= 0; i++)
-		r = scan(p, p->maps.map[i].start, p->maps.map[i].end, false,
-			 &walked);
+		r = scan(p, LOOK_PROBE, p->maps.map[i].start,
+			 p->maps.map[i].end, &walked);
 	if (r == -EPERM)
 		return set_err(err, err_bytes, -EOPNOTSUPP, "the guest's RAM is"
 			       " not registered (libremus-track.so was not"
@@ -192,8 +256,29 @@ bool tracker_pagemap_in_kernel(void)
 	return known;
 }
 
+/* Where memory is not locked, all of it counts as touched from the start. */
+static int make_units(struct tracker *p, char *err, size_t err_bytes)
+{
+	bool locked = ram_maps_locked(&p->maps, p->target.pid);
+
+	for (size_t i = 0; i < p->maps.n; i++) {
+		const struct ram_map *m = &p->maps.map[i];
+		uint64_t n = ((m->end - 1) >> UNIT_SHIFT) -
+			     (m->start >> UNIT_SHIFT) + 1;
+
+		if (page_bitmap_init(&p->touched[i], n) < 0)
+			return set_err(err, err_bytes, -ENOMEM,
+				       "out of memory");
+		if (!locked)
+			page_bitmap_set_all(&p->touched[i]);
+	}
+	return 0;
+}
+
 static void pagemap_detach(struct tracker *p)
 {
+	for (size_t i = 0; i < p->maps.n; i++)
+		page_bitmap_free(&p->touched[i]);
 	if (p->pagemap >= 0)
 		close(p->pagemap);
 	free(p);
@@ -214,6 +299,8 @@ static int pagemap_attach(struct tracker **out, const struct tracker_target *t,
 		rc = open_pagemap(p, err, err_bytes);
 	if (rc == 0)
 		rc = probe(p, err, err_bytes);
+	if (rc == 0)
+		rc = make_units(p, err, err_bytes);
 	if (rc < 0) {
 		pagemap_detach(p);
 		return rc;

@@ -35,7 +35,7 @@
 /* ---- the writer ---- */
 
 struct order {
-	enum { WRITE_PAGE, BEGIN, END, DROP_FDS } what;
+	enum { WRITE_PAGE, BEGIN, END, DROP_FDS, UNLOCK } what;
 	uint64_t gfn;
 	uint64_t value;
 };
@@ -82,6 +82,9 @@ static void obey(const struct order *o, pthread_t *thread)
 		break;
 	case DROP_FDS: /* the userfaultfd among them */
 		close_range(WRITER_CTL_FD + 1, ~0u, 0);
+		break;
+	case UNLOCK:
+		munlockall();
 		break;
 	}
 }
@@ -381,6 +384,46 @@ static void test_reader_never_keeps_what_was_undone(void **state)
 	end(&w);
 }
 
+/* Locked, untouched memory is passed over; unlocked memory must not be.  Either
+ * way, what is written later in such a place is found. */
+static void test_unlocked_memory_is_watched_whole(void **state)
+{
+	const struct tracker_ops *ops = ops_of(state);
+	struct tracker *t;
+	struct world w;
+
+	begin(&w, true);
+	order(&w, UNLOCK, 0, 0);
+	t = attach(ops, &w);
+	assert_int_equal(ops->start(t), 0);
+	order(&w, WRITE_PAGE, NPAGES - 3, 1);
+	assert_true(collect(ops, t, &w) < 512); /* no whole unit: all armed */
+	assert_true(page_bitmap_test(&w.dirty, NPAGES - 3));
+	ops->detach(t);
+	end(&w);
+}
+
+static void test_untouched_units_come_one_by_one(void **state)
+{
+	const struct tracker_ops *ops = ops_of(state);
+	struct tracker *t;
+	struct world w;
+
+	begin(&w, true);
+	t = attach(ops, &w);
+	assert_int_equal(ops->start(t), 0);
+	for (uint64_t g = 100; g < NPAGES; g += 512) {
+		order(&w, WRITE_PAGE, g, 1);
+		assert_true(collect(ops, t, &w) <= 1024);
+		assert_true(page_bitmap_test(&w.dirty, g));
+		order(&w, WRITE_PAGE, g, 2);
+		assert_true(collect(ops, t, &w) <= 2);
+		assert_true(page_bitmap_test(&w.dirty, g));
+	}
+	ops->detach(t);
+	end(&w);
+}
+
 /* ---- when it cannot work, it says so ---- */
 
 static void test_pagemap_refuses_without_the_library(
@@ -495,6 +538,8 @@ int main(int argc, char **argv)
 		ALL(test_first_touch_is_reported),
 		ALL(test_copy_converges_under_a_writer),
 		ALL(test_reader_never_keeps_what_was_undone),
+		EACH(test_unlocked_memory_is_watched_whole, pagemap),
+		EACH(test_untouched_units_come_one_by_one, pagemap),
 		cmocka_unit_test(test_pagemap_refuses_without_the_library),
 		cmocka_unit_test(test_pagemap_fails_when_registration_is_lost),
 		cmocka_unit_test(test_pagemap_fails_when_process_is_dead),
