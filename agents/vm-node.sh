@@ -88,7 +88,7 @@ override_lines() {
 			"$OCF_RESKEY_config"
 	fi | if [ -n "$OCF_RESKEY_port" ]; then
 		sed -e 's/[[:blank:]]*$//' -e 's/\]:[0-9]*$/]/' \
-			-e 's/\([[:blank:]][^][:[:blank:]]*\):[0-9]*$/\1/' \
+			-e 's/\([[:blank:]][^]:[[:blank:]]*\):[0-9]*$/\1/' \
 			-e "s/\$/:$OCF_RESKEY_port/"
 	else
 		cat
@@ -125,7 +125,7 @@ validate() {
 		return
 	}
 	make_effective || {
-		fail "$OCF_ERR_GENERIC" "cannot write $effective"
+		fail "$OCF_ERR_GENERIC" "cannot make a definition of $OCF_RESKEY_config and the parameters"
 		return
 	}
 	out=$(remusctl check "$effective" 2>&1) || {

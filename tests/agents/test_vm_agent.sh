@@ -234,6 +234,19 @@ expect $OK alpha promote
 wait_state alpha protected
 wait_state beta standby
 
+begin "promote refuses an epoch that the cluster knows to be stale"
+expect $OK beta monitor
+is "beta's score" "$(stub_score beta)" 1000
+cp "$STUBS/config/remus-$VM-ticket" "$LAB_DIR/aside"
+echo "$(status beta generation) alone(alpha)" >"$STUBS/config/remus-$VM-ticket"
+expect $ERROR beta promote
+said "stale"
+is "beta's score" "$(stub_score beta)" -INFINITY
+is "beta's role" "$(status beta role)" backup
+cp "$LAB_DIR/aside" "$STUBS/config/remus-$VM-ticket"
+expect $OK beta monitor
+is "beta's score" "$(stub_score beta)" 1000
+
 begin "a primary's host dies, the backup takes over, the host comes back"
 host_kill alpha
 forget_node alpha
@@ -246,9 +259,6 @@ restart_host alpha
 both_see_each_other
 probe $NOT_RUNNING alpha
 expect $OK alpha start
-is "alpha's score" "$(stub_score alpha)" -INFINITY
-expect $ERROR alpha promote
-said "not promoted"
 notify beta post start alpha
 wait_state beta protected
 expect $PROMOTED beta monitor
@@ -342,8 +352,9 @@ wait_state beta protected
 begin "stop ends what hangs, and proves it"
 host_exec beta kill -s STOP "$(pid_of beta)"
 expect $OK beta stop
-expect $NOT_RUNNING beta monitor
 is "beta's state" "$(stub_attr beta remus-$VM-state)" ""
+is "beta's score" "$(stub_score beta)" ""
+probe $NOT_RUNNING beta
 notify alpha post stop beta
 expect $OK alpha stop
 expect $OK alpha stop
