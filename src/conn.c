@@ -427,6 +427,11 @@ size_t conn_unsent_bytes(struct conn *c)
 	return c->out.used + (size_t)kernel;
 }
 
+bool conn_overslept(const struct conn *c)
+{
+	return now_boot_ns() - c->awake_boot_ns >= c->timeout_ms * NS_PER_MS;
+}
+
 void conn_stats(const struct conn *c, struct conn_stats *out)
 {
 	*out = c->stats;

@@ -97,6 +97,11 @@ void conn_want_room(struct conn *c);
 /* Bytes not yet taken by the kernel: ours and the socket's send queue. */
 size_t conn_unsent_bytes(struct conn *c);
 
+/* Our loop has not come by for timeout_ms, as after SIGSTOP or a suspend of the
+ * host: the peer may have given us up meanwhile, and what is read now may be
+ * older than that.  To be asked in frame(). */
+bool conn_overslept(const struct conn *c);
+
 struct conn_stats {
 	uint64_t sent_bytes;	 /* wire bytes before TLS */
 	uint64_t received_bytes;

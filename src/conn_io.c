@@ -72,6 +72,7 @@ void conn_send_probe(struct conn *c)
 	uint8_t frame[WIRE_SMALL_MAX];
 
 	c->probed_ns = hb.sent_ns;
+	c->awake_boot_ns = now_boot_ns();
 	queue_small(c, frame, wire_put_heartbeat(frame, &hb));
 }
 

@@ -29,6 +29,8 @@ struct conn {
 	uint64_t began_ns;    /* of connect and handshake */
 	uint64_t received_ns; /* when anything came last */
 	uint64_t probed_ns;   /* when the last heartbeat was sent */
+	uint64_t awake_boot_ns; /* the same, on a clock that a suspended host
+				   does not stop */
 	uint64_t unanswered;  /* sent_ns of a heartbeat; 0: none */
 	bool room_wanted;
 	int send_rc; /* a write failed; see conn_io.c */

@@ -172,6 +172,13 @@ static void on_frame(void *ctx, struct conn *c, unsigned int type,
 
 	if (type == WIRE_REFUSE) {
 		got_refuse(u, c, payload, len);
+	} else if (u->ready && conn_overslept(c)) {
+		/* It may be an acknowledgement from before the backup was
+		 * activated.  What that covers is in the backup's state, but
+		 * nobody may see it come from here any more.  A backup that
+		 * still is one says in its HELLO what it has. */
+		conn_close(c);
+		lost(u, false, "this process stood still for too long");
 	} else if (u->ready) {
 		u->events->frame(u->ctx, type, payload, len);
 	} else if (type == WIRE_HELLO) {
