@@ -3,17 +3,21 @@
 #
 # The primary's remusd hangs (SIGSTOP) while its guest runs on: no frame passes.
 # The backup is activated; the old one, awake again, steps down and never shows
-# a frame of its own.
-pair_up
+# a frame of its own, though an acknowledgement from before waits in its socket.
+pair_up link_timeout=3s
 client_begin
 client_goes_on
 
+host_signal beta remusd STOP
+sleep 0.3 # epochs are on their way
 host_signal alpha remusd STOP
-sleep 0.1 # what is on its way through the kernel
+host_signal beta remusd CONT # acknowledges them
+sleep 0.1 # frames that are on their way through the kernel
 frames=$(vm_frames_out alpha)
 qemu_pid alpha >/dev/null || die "the guest is gone"
-stays 2 "$frames" vm_frames_out alpha
-must beta activate "$VM" --peer-is-dead
+stays 1 "$frames" vm_frames_out alpha
+link_soon beta false
+must beta activate "$VM"
 soon beta .state active
 client_goes_on
 
