@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -462,13 +463,21 @@ static void test_pagemap_fails_when_process_is_dead(
 {
 	struct tracker *t;
 	struct world w;
+	int rc = 0;
 
 	begin(&w, true);
 	t = attach(&tracker_pagemap_ops, &w);
 	assert_int_equal(tracker_pagemap_ops.start(t), 0);
 	order(&w, WRITE_PAGE, 3, 1);
 	end_writer(&w);
-	assert_true(tracker_pagemap_ops.collect(t, &w.dirty) < 0);
+	/* on a busy machine its memory may outlive it for a moment: then the
+	 * page is still reported */
+	for (int i = 0; i < 1000 && rc == 0; i++) {
+		rc = tracker_pagemap_ops.collect(t, &w.dirty);
+		assert_true(rc < 0 || page_bitmap_test(&w.dirty, 3));
+		poll(NULL, 0, 10);
+	}
+	assert_true(rc < 0);
 	tracker_pagemap_ops.detach(t);
 	end(&w);
 }
