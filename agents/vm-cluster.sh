@@ -20,8 +20,13 @@ attr() { echo "remus-$NAME-$1"; }
 
 # Everyone's word, as lines "NODE VALUE" (the value may have blanks).
 states() {
-	attrd_updater -Q -A -n "$(attr state)" 2>/dev/null |
-		sed -n 's/.*host="\([^"]*\)" value="\([^"]*\)".*/\1 \2/p'
+	# With these set, -A means the node that they name.
+	(
+		unset OCF_RESKEY_CRM_meta_on_node \
+			OCF_RESKEY_CRM_meta_physical_host \
+			OCF_RESKEY_CRM_meta_container_attribute_target
+		exec attrd_updater -Q -A -n "$(attr state)" 2>/dev/null
+	) | sed -n 's/.*host="\([^"]*\)" value="\([^"]*\)".*/\1 \2/p'
 }
 
 # The newest ticket that any primary had: "GENERATION TICKET", kept in the
