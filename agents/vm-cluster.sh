@@ -71,13 +71,15 @@ is_left_behind() {
 
 # remember_ticket GENERATION TICKET
 remember_ticket() {
-	[ "$1 $2" != "$(note_get ticket)" ] || return 0
+	notes_read
+	[ "$1 $2" != "$told_ticket" ] || return 0
 	out=$(crm_attribute --type crm_config --set-name remus \
 		--name "$(attr ticket)" --update "$1 $2" 2>&1) || {
 		ocf_log warn "$NAME: the cluster does not keep the ticket: $out"
 		return 1
 	}
-	note_set ticket "$1 $2"
+	told_ticket="$1 $2"
+	notes_write
 }
 
 can_fence() {
@@ -144,43 +146,57 @@ may_cold_boot() {
 
 # ---- the agent's notes: what was told to the cluster, and when ----
 
-note_get() { sed -n "s/^$1=//p" "$NOTES" 2>/dev/null; }
+notes_read() {
+	told_state='' told_score='' told_ticket='' told_numbers=0
+	[ -e "$NOTES" ] || return 0
+	while IFS='=' read -r key value; do
+		case $key in
+		state) told_state=$value ;;
+		score) told_score=$value ;;
+		ticket) told_ticket=$value ;;
+		numbers) told_numbers=$value ;;
+		esac
+	done <"$NOTES"
+}
 
-note_set() { # KEY VALUE
-	mkdir -p "$STATE_DIR"
-	{
-		grep -v "^$1=" "$NOTES" 2>/dev/null
-		echo "$1=$2"
-	} >"$NOTES.new" && mv -f "$NOTES.new" "$NOTES"
+notes_write() {
+	mkdir -p "$STATE_DIR" &&
+		printf '%s=%s\n' state "$told_state" score "$told_score" \
+			ticket "$told_ticket" numbers "$told_numbers" \
+			>"$NOTES.new" && mv -f "$NOTES.new" "$NOTES"
 }
 
 forget_notes() { rm -f "$NOTES"; }
 
 # ---- scores and attributes ----
 
-score() {
-	case $1 in
-	primary*) echo "$SCORE_PRIMARY" ;;
-	"backup standby") echo "$SCORE_STANDBY" ;;
+# The score of $seen, into $wanted.
+rate() {
+	wanted=$SCORE_NEVER
+	case $seen in
+	primary*) wanted=$SCORE_PRIMARY ;;
+	"backup standby") wanted=$SCORE_STANDBY ;;
 	"backup empty")
-		if ! may_cold_boot as-known; then
-			echo "$SCORE_NEVER"
-		elif [ "${remus_ticket#*"($SELF"[,)]}" != "$remus_ticket" ]; then
-			echo "$SCORE_BOOT_HOLDER"
-		elif [ "$(printf '%s\n' "$SELF" "$remus_peer" | sort |
-			head -n 1)" = "$SELF" ]; then
-			echo "$SCORE_BOOT_FIRST"
-		else
-			echo "$SCORE_BOOT"
-		fi
+		may_cold_boot as-known || return 0
+		case $remus_ticket in
+		*"($SELF)" | *"($SELF,"*) wanted=$SCORE_BOOT_HOLDER ;;
+		*)
+			wanted=$SCORE_BOOT
+			[ "$(printf '%s\n' "$SELF" "$remus_peer" | sort |
+				head -n 1)" != "$SELF" ] ||
+				wanted=$SCORE_BOOT_FIRST
+			;;
+		esac
 		;;
-	*) echo "$SCORE_NEVER" ;;
 	esac
 }
 
 set_score() {
-	[ "$1" != "$(note_get score)" ] || return 0
-	ocf_promotion_score -v "$1" >/dev/null 2>&1 && note_set score "$1"
+	notes_read
+	[ "$1" != "$told_score" ] || return 0
+	ocf_promotion_score -v "$1" >/dev/null 2>&1 || return
+	told_score=$1
+	notes_write
 }
 
 tell() { # ATTRIBUTE VALUE [DELAY]
@@ -219,27 +235,29 @@ log_change() { # BEFORE NOW
 
 # Tell the cluster what ask_status() found, as far as it is news.
 publish() {
-	now=$(view)
-	before=$(note_get state)
-	set_score "$(score "$now")"
-	if [ "$now" != "$before" ]; then
-		tell state "$now" && note_set state "$now"
-		log_change "$before" "$now"
-		case $now in
-		primary*) note_set numbers 0 ;;
+	look
+	rate
+	set_score "$wanted" # reads the notes
+	if [ "$seen" != "$told_state" ]; then
+		log_change "$told_state" "$seen"
+		told_numbers=0
+		tell state "$seen" && told_state=$seen
+		notes_write
+		case $seen in
+		primary*) ;;
 		*) untell epoch lag_ms ratio pause_p99_us ;;
 		esac
 	fi
-	case $now in
+	case $seen in
 	primary*) ;;
 	*) return 0 ;;
 	esac
 	remember_ticket "$remus_generation" "$remus_ticket"
-	last=$(note_get numbers)
 	time=$(now_s)
-	if [ $((time - ${last:-0})) -ge "$NUMBERS_EVERY_S" ]; then
-		note_set numbers "$time"
+	if [ $((time - told_numbers)) -ge "$NUMBERS_EVERY_S" ]; then
 		tell_numbers
+		told_numbers=$time
+		notes_write
 	fi
 }
 

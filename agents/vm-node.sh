@@ -211,34 +211,21 @@ no_answer() { # WHAT-WAS-WANTED
 		"not gone: ${found% }"
 }
 
-# What the cluster is told, in words: role and state, where a backup that has
-# nothing is told from one that gets it now, and one that is left behind from
-# one that may take over.
-view() {
-	case $remus_role,$remus_state in
-	*,failed) echo failed ;;
-	primary,syncing)
-		if [ "$remus_link_up" = true ]; then
-			echo "primary syncing"
-		else
-			echo "primary waiting"
-		fi
+# What the cluster is told, in words, into $seen: role and state, where a backup
+# that has nothing is told from one that gets it now, and one that is left behind
+# from one that may take over.  (Variables instead of output: a monitor should
+# not fork for each word.)
+look() {
+	case $remus_role,$remus_state,$remus_link_up in
+	*,failed,*) seen=failed ;;
+	primary,syncing,false) seen="primary waiting" ;;
+	primary,*) seen="primary $remus_state" ;;
+	*,standby,*)
+		seen="backup stale"
+		! is_current || seen="backup standby"
 		;;
-	primary,*) echo "primary $remus_state" ;;
-	*,standby)
-		if is_current; then
-			echo "backup standby"
-		else
-			echo "backup stale"
-		fi
-		;;
-	*)
-		if [ "$remus_link_up" = true ]; then
-			echo "backup syncing"
-		else
-			echo "backup empty"
-		fi
-		;;
+	*,true) seen="backup syncing" ;;
+	*) seen="backup empty" ;;
 	esac
 }
 

@@ -48,7 +48,8 @@ stubs_make() {
 	crm_master) score=y ;;
 	esac
 	if [ "$me" = attrd_updater ] && [ "$do" = query ]; then
-		for f in "$stubs/attr/$name@"*; do
+		# -A means all nodes only where this is not set.
+		for f in "$stubs/attr/$name@"${OCF_RESKEY_CRM_meta_on_node:-*}; do
 			[ -e "$f" ] || exit 105
 			echo "name=\"$name\" host=\"${f##*@}\" value=\"$(cat "$f")\""
 		done

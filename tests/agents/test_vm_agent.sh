@@ -332,7 +332,7 @@ expect $OK alpha demote
 is "alpha's score" "$(stub_score alpha)" 6
 expect $OK alpha promote
 
-begin "a failed guest is 9, and its node is no choice"
+begin "a remusd that died is 7, and its node is no choice"
 restart_host beta
 both_see_each_other
 expect $OK beta start
@@ -349,6 +349,52 @@ expect $OK alpha start
 expect $OK beta promote
 wait_state beta protected
 
+begin "every state has its exit code and its score"
+mkdir "$LAB_DIR/canned"
+cat >"$LAB_DIR/canned/remusctl" <<END
+#!/bin/sh
+cat "$LAB_DIR/canned/status"
+END
+chmod 755 "$LAB_DIR/canned/remusctl"
+# canned ROLE STATE LINK TICKET CODE SCORE SEEN
+canned() {
+	cat >"$LAB_DIR/canned/status" <<-END
+	remus_role='$1'
+	remus_state='$2'
+	remus_link_up='$3'
+	remus_ticket='$4'
+	remus_generation='99'
+	remus_peer='beta'
+	remus_reason='because'
+	END
+	rm -f "$STUBS/config/remus-$VM-ticket"
+	expect "$5" alpha monitor PATH="$LAB_DIR/canned:$STUBS/bin:$PATH" \
+		OCF_RESKEY_alone=freeze
+	is "score of $*" "$(stub_score alpha)" "$6"
+	is "state of $*" "$(stub_attr alpha remus-$VM-state)" "$7"
+}
+mv "$STUBS/attr/remus-$VM-state@beta" "$LAB_DIR/aside"
+never=-INFINITY
+canned primary failed true 'protected(alpha,beta)' $FAILED $never failed
+said because
+canned primary protected true 'protected(alpha,beta)' $PROMOTED 2000 \
+	"primary protected"
+canned primary syncing true 'alone(alpha)' $DEGRADED 2000 "primary syncing"
+canned primary syncing false 'protected(alpha,beta)' $DEGRADED 2000 \
+	"primary waiting"
+canned primary alone false 'alone(alpha)' $DEGRADED 2000 "primary alone"
+canned primary active true 'alone(alpha)' $DEGRADED 2000 "primary active"
+canned backup failed true none $ERROR $never failed
+canned backup standby true 'protected(beta,alpha)' $OK 1000 "backup standby"
+canned backup standby false 'protected(beta,alpha)' $OK 1000 "backup standby"
+canned backup standby true 'alone(beta)' $OK $never "backup stale"
+canned backup standby true 'protected(alpha,beta)' $OK $never "backup stale"
+canned backup syncing true 'alone(beta)' $OK $never "backup syncing"
+canned backup syncing false 'alone(beta)' $OK 6 "backup empty"
+canned backup syncing false 'alone(alpha)' $OK 10 "backup empty"
+mv "$LAB_DIR/aside" "$STUBS/attr/remus-$VM-state@beta"
+canned backup syncing false 'alone(alpha)' $OK $never "backup empty"
+
 begin "stop ends what hangs, and proves it"
 host_exec beta kill -s STOP "$(pid_of beta)"
 expect $OK beta stop
@@ -363,7 +409,7 @@ probe $NOT_RUNNING alpha
 begin "parameters instead of the definition's lines"
 params=("OCF_RESKEY_peers=alpha=10.77.1.1 beta=10.77.1.2:9"
 	OCF_RESKEY_port=7171 OCF_RESKEY_interval=30ms
-	OCF_RESKEY_authkey=/etc/remus/$VM.key OCF_RESKEY_gate=fake)
+	"OCF_RESKEY_authkey=/etc/remus/$VM.key" OCF_RESKEY_gate=fake)
 expect $OK alpha start "${params[@]}"
 is peer "$(status alpha peer_address)" 10.77.1.2:7171
 is interval "$(status alpha interval_ms)" 30
