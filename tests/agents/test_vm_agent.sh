@@ -118,6 +118,11 @@ for action in start stop monitor promote demote notify reload-agent \
 	grep -q "<action name=\"$action\" timeout=" "$LAB_DIR/meta.xml" ||
 		wrong "meta-data lacks $action"
 done
+for parameter in $(sed -n 's/^<parameter name="\([a-z_]*\)".*/\1/p' \
+	"$LAB_DIR/meta.xml"); do
+	grep -Eq "^\.It Ic (.* , )?$parameter( |$)" "$top/man/ocf_remus_vm.7" ||
+		wrong "ocf_remus_vm(7) does not explain $parameter"
+done
 expect 3 alpha dance
 
 begin "parameters that cannot be are refused"
