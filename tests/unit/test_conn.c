@@ -289,8 +289,8 @@ static void heartbeats_keep_an_idle_connection(void **state)
 	struct conn_stats s;
 
 	(void)state;
-	ps.heartbeat_ms = pc.heartbeat_ms = 20;
-	ps.timeout_ms = pc.timeout_ms = 250; /* over before 40 heartbeats */
+	ps.heartbeat_ms = pc.heartbeat_ms = scaled(20);
+	ps.timeout_ms = pc.timeout_ms = scaled(250); /* over before 40 heartbeats */
 	listener = listen_at(&ps, &address);
 	connect_to(&pc, &address);
 	run_until(both_up, NULL);
@@ -467,7 +467,7 @@ static void a_client_that_stalls_in_the_handshake_is_dropped(void **state)
 	struct raw r;
 
 	(void)state;
-	p.timeout_ms = 100;
+	p.timeout_ms = scaled(100);
 	listener = listen_at(&p, &address);
 	raw_connect(&r, &address);
 	run_until(socket_ended, &r);
@@ -483,7 +483,7 @@ static void a_server_that_stalls_in_the_handshake_is_given_up(void **state)
 	int fd = raw_listen(&address, 65536);
 
 	(void)state;
-	p.timeout_ms = 100;
+	p.timeout_ms = scaled(100);
 	connect_to(&p, &address);
 	run_until(is_down, &client);
 	assert_int_equal(client.down_rc, -ETIMEDOUT);
@@ -601,8 +601,8 @@ static void a_silent_peer_is_down(void **state)
 	struct raw r;
 
 	(void)state;
-	p.timeout_ms = 300;
-	p.heartbeat_ms = 50;
+	p.timeout_ms = scaled(300);
+	p.heartbeat_ms = scaled(50);
 	listener = listen_at(&p, &address);
 	raw_connect(&r, &address);
 	raw_tls(&r, TLS_CLIENT);
@@ -628,15 +628,15 @@ static void what_came_while_we_slept_counts(void **state)
 	struct raw r;
 
 	(void)state;
-	p.timeout_ms = 100;
-	p.heartbeat_ms = 50;
+	p.timeout_ms = scaled(100);
+	p.heartbeat_ms = scaled(50);
 	listener = listen_at(&p, &address);
 	raw_connect(&r, &address);
 	raw_tls(&r, TLS_CLIENT);
 	pumped = &r;
 	run_until(is_up, &server);
 	raw_send(&r, frame, wire_put_ack(frame, &m));
-	usleep(150000);
+	usleep(scaled(150) * 1000);
 	run_until(has_frame_or_is_down, &server);
 	assert_int_equal(server.frames, 1);
 	stop_raw(&r);
