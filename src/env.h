@@ -11,7 +11,9 @@
 #include "vm_config.h"
 #include "wire.h"
 
-/* Everything outlives the sides; nothing is NULL. */
+struct primary;
+
+/* Everything outlives the sides; nothing is NULL but `asker`. */
 struct env {
 	qb_loop_t *loop;
 	struct vm_config *cfg;
@@ -22,6 +24,9 @@ struct env {
 	struct gate *gate;
 	const struct arbiter_ops *aops;
 	struct arbiter *arbiter;
+	/* Whom the arbiter's answer to a primary is for: it may come when that
+	 * primary is no more. */
+	struct primary *asker;
 };
 
 static inline const struct vm_node *env_self(const struct env *env)

@@ -471,9 +471,13 @@ static void send_frame(struct primary *p, const uint8_t *frame, size_t bytes)
 static void on_arbiter(void *ctx, int rc, const struct permit *permit,
 		       const char *why)
 {
-	struct primary *p = ctx;
+	struct env *env = ctx;
+	struct primary *p = env->asker;
 
 	(void)permit;
+	env->asker = NULL;
+	if (p == NULL)
+		return; /* it was freed meanwhile */
 	if (rc < 0)
 		qb_log(LOG_ERR, "%s: not protected: %s", vm_name(p), why);
 	feed(p, rc < 0 ? EV_TICKET_REFUSED : EV_TICKET_MOVED);
@@ -482,9 +486,12 @@ static void on_arbiter(void *ctx, int rc, const struct permit *permit,
 static void act_move_ticket(struct primary *p)
 {
 	struct arbiter_request r = { .move = ARBITER_PROTECTED };
+	struct env *env = p->env;
 
-	if (p->env->aops->request(p->env->arbiter, &r, on_arbiter, p) < 0)
+	if (env->aops->request(env->arbiter, &r, on_arbiter, env) < 0)
 		feed(p, EV_TICKET_REFUSED);
+	else
+		env->asker = p;
 }
 
 static uint64_t generation(const struct primary *p)
@@ -683,6 +690,8 @@ void primary_free(struct primary *p)
 	if (p == NULL)
 		return;
 	checkpoint_ended(p, -ECANCELED);
+	if (p->env->asker == p)
+		p->env->asker = NULL;
 	disarm_tick(p);
 	uplink_free(p->uplink);
 	sender_free(p->sender);
