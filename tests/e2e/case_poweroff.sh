@@ -16,7 +16,7 @@ for h in alpha beta; do
 done
 must alpha start "$VM"
 protect_from alpha
-soon alpha .state failed 30
+soon alpha .state failed 90
 fact "alpha: $(get alpha .reason)"
 [[ $(get alpha .reason) =~ 'powered off'|'shut down'|shutdown ]] ||
 	die "the reason is: $(get alpha .reason)"
