@@ -37,7 +37,7 @@
 /* ---- the writer ---- */
 
 struct order {
-	enum { WRITE_PAGE, BEGIN, END, DROP_FDS, UNLOCK } what;
+	enum { WRITE_PAGE, BEGIN, END, DROP_FDS, UNLOCK, POPULATE } what;
 	uint64_t gfn;
 	uint64_t value;
 };
@@ -84,6 +84,10 @@ static void obey(const struct order *o, pthread_t *thread)
 		break;
 	case DROP_FDS: /* the userfaultfd among them */
 		close_range(WRITER_CTL_FD + 1, ~0u, 0);
+		break;
+	case POPULATE:
+		for (uint64_t g = 0; g < NPAGES; g++)
+			*counter(g) += 0;
 		break;
 	case UNLOCK:
 		syscall(SYS_munlockall); /* ASan turns munlockall() off */
@@ -276,6 +280,8 @@ static void test_written_pages_are_reported(void **state)
 
 	begin(&w, true);
 	t = attach(ops, &w);
+	if (tracker_wants_populated(ops->name))
+		order(&w, POPULATE, 0, 0);
 	order(&w, WRITE_PAGE, 5, 1);
 	assert_int_equal(ops->start(t), 0);
 	for (uint64_t round = 1; round <= 3; round++) {
