@@ -49,8 +49,9 @@ TOKEN_MS=${TOKEN_MS:-1000}
 
 # ---- one node ----
 
-say() { printf '    %s\n' "$*"; }
-note() { printf '      | %s\n' "${*//$'\n'/$'\n'      | }"; }
+# With the seconds since the case began.
+say() { printf '%5d  %s\n' $((SECONDS - ${BEGIN_S:-0})) "$*"; }
+note() { printf '       | %s\n' "${*//$'\n'/$'\n'       | }"; }
 
 quiet() { host_exec "$@"; }
 
@@ -325,7 +326,7 @@ where_promoted() {
 	located "$1" | sed -n 's/.* on: \([^ ]*\) Promoted$/\1/p'
 }
 
-# Nothing left to do, and nothing that failed.
+# Nothing left to do.
 idle() { quiet "$(asked)" timeout 30 crm_resource --wait --timeout=20 >/dev/null 2>&1; }
 no_failures() { ! crm_xml | grep -q '<failure '; }
 
@@ -333,6 +334,7 @@ wait_for() {
 	local seconds=$1 what=$2
 	shift 2
 	if wait_until "$seconds" "$@"; then
+		say "there: $what"
 		return 0
 	fi
 	say "in $seconds s there was no: $what"
@@ -354,7 +356,7 @@ cluster_logs() {
 	for n in "${NODES[@]}"; do
 		say "--- $n: what its agents, remusd and scheduler said"
 		note "$(tail -n 400 "$(host_dir "$n" disk)/var/log/pacemaker/pacemaker.log" \
-			2>/dev/null | grep -E ' (error|warning|crit): |vm\(|remus' |
+			2>/dev/null | grep -E ' (error|warning|crit): ' |
 			tail -n "${LOG_LINES:-40}")"
 		note "$(tail -n "${LOG_LINES:-40}" \
 			"$(host_dir "$n" disk)/var/log/syslog" 2>/dev/null)"

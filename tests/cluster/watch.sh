@@ -21,7 +21,7 @@
 
 declare -A VM_ADDR=([vm1]=10.77.2.10 [vm2]=10.77.2.11)
 declare -A VM_PORT=([vm1]=7070 [vm2]=7071)
-declare -A WATCH_CLIENT=() WATCH_COUNT=()
+declare -A WATCH_COUNT=() WATCH_TAG=() WATCH_EARS=()
 VMS=(vm1)
 WATCH_RATE=${WATCH_RATE:-100}
 
@@ -88,15 +88,16 @@ watch_start() {
 	watch_seq=$((${watch_seq:-0} + 1))
 	WATCH_TAG[$vm]=w$watch_seq.$RANDOM
 	watch_ears "$vm"
-	host_exec client "$LAB_DIR/ackclient" --host "${VM_ADDR[$vm]}" \
-		--rate "$WATCH_RATE" --tag "${WATCH_TAG[$vm]}" --quiet \
-		--stall-limit 120 --seconds 3600 --json "$WATCH_DIR/$vm.json" \
-		>"$WATCH_DIR/$vm.client" 2>&1 &
-	WATCH_CLIENT[$vm]=$!
-	on_exit kill_pid "$!"
+	host_spawn client "${WATCH_TAG[$vm]}" "$LAB_DIR/ackclient" \
+		--host "${VM_ADDR[$vm]}" --rate "$WATCH_RATE" --quiet \
+		--tag "${WATCH_TAG[$vm]}" --stall-limit 120 --seconds 3600
+	on_exit watch_kill "${WATCH_TAG[$vm]}"
 	WATCH_COUNT[$vm]=0
 	watch_goes_on "$vm"
 }
+
+watch_kill() { host_signal client "$1" KILL 2>/dev/null || :; }
+watch_verdict() { tail -n 1 "$LAB_DIR/client-${WATCH_TAG[$1]}.log"; }
 
 watch_counter() {
 	local n
@@ -107,8 +108,8 @@ watch_counter() {
 # Twenty more, so that a few stray ones do not do.
 watch_goes_on() {
 	local vm=${1:-vm1} seconds=${2:-60}
-	pid_running "${WATCH_CLIENT[$vm]}" || {
-		say "the client of $vm has ended: $(cat "$WATCH_DIR/$vm.client")"
+	host_alive client "${WATCH_TAG[$vm]}" || {
+		say "the client of $vm has ended: $(watch_verdict "$vm")"
 		return 1
 	}
 	wait_for "$seconds" "progress of the client of $vm" watch_counter \
@@ -150,13 +151,14 @@ watch_heard() {
 
 watch_end() {
 	local vm=$1 hosts=$2 word=${3:-} result heard rc=0
-	kill -s TERM "${WATCH_CLIENT[$vm]}" 2>/dev/null || :
-	wait_for 200 "verdict of the client" pid_ended "${WATCH_CLIENT[$vm]}"
+	host_signal client "${WATCH_TAG[$vm]}" TERM 2>/dev/null || :
+	wait_for 200 "verdict of the client" \
+		not host_alive client "${WATCH_TAG[$vm]}"
 	for n in ${WATCH_EARS[$vm]}; do
 		kill_pid "$n" INT
 	done
 	WATCH_EARS[$vm]=
-	result=$(tail -n 1 "$WATCH_DIR/$vm.client")
+	result=$(watch_verdict "$vm")
 	say "client of $vm: $result"
 	if [ "$word" != reconnected ]; then
 		[[ " $result " == *" lost=0 duplicated=0 reconnects=0 "* &&
@@ -172,5 +174,3 @@ watch_end() {
 	fi
 	return "$rc"
 }
-
-declare -A WATCH_TAG=() WATCH_EARS=()
