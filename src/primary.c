@@ -370,6 +370,8 @@ static void give_up_link(struct primary *p, const struct wire_refuse *refuse,
 		return;
 	qb_log(LOG_ERR, "%s: connection to %s dropped: %s", vm_name(p),
 	       env_peer(p->env)->name, text);
+	/* The connection is gone now, not when the engine hears of it. */
+	sender_set_conn(p->sender, NULL);
 	uplink_drop(p->uplink, refuse);
 	feed(p, EV_LINK_DOWN);
 }

@@ -13,6 +13,8 @@
 #   t_skip NAME WHY
 #   t_last_line         show the last line of what t_run ran last
 #   t_build DIR [CONFIGURE-ARG...]    configure and make in DIR, as one count
+#   t_cases CMD...      run CMD, which prints "ok CASE ...", "not ok CASE: why" or
+#                       "skipped CASE: why" for each of its cases
 #   t_make_check DIR TARGET [ARG...]  `make TARGET`; every test in it counts
 #
 # A part that ends with an error without having counted one, counts as failed.
@@ -67,6 +69,32 @@ t_build() {
 	local dir=$1
 	shift
 	t_run "builds${*:+ with $*}" t_build_run "$dir" "$@"
+}
+
+# A runner that ends without having told of a case, or after a death of its
+# own, has failed too.
+t_cases() {
+	local log rc=0 verdict rest counted=0 failed=0
+	t_log_seq=$((t_log_seq + 1))
+	log=$PART_DIR/log.$t_log_seq
+	"$@" </dev/null 2>"$log.err" | tee "$log" | sed -u 's/^/    | /' ||
+		rc=$?
+	while read -r verdict rest; do
+		counted=1
+		case $verdict in
+		ok) t_count pass "${rest%% *}" ;;
+		skipped) t_count skip "${rest%%:*}" "${rest#*: }" ;;
+		not)
+			rest=${rest#ok }
+			failed=1
+			t_count fail "${rest%%:*}" "${rest#*: }"
+			;;
+		esac
+	done < <(grep -E '^(ok|not ok|skipped) ' "$log")
+	[ "$counted" -eq 1 ] && { [ "$rc" -eq 0 ] || [ "$failed" -eq 1 ]; } ||
+		t_count fail "${1##*/}" "exit $rc"
+	[ "$rc" -eq 0 ] || t_show "${1##*/}" "$log.err"
+	return "$rc"
 }
 
 # The lines PASS:, FAIL:, SKIP:, ERROR:, XPASS: that automake prints.
