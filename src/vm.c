@@ -47,6 +47,7 @@ void vm_pending_ok(struct vm *vm, json_t *more)
 	struct ipc_request *req = vm->pending;
 
 	vm->pending = NULL;
+	vm->waits = WAIT_NONE;
 	if (req != NULL)
 		ipc_reply_ok(req, more);
 	else
@@ -58,6 +59,7 @@ void vm_pending_error(struct vm *vm, const char *why)
 	struct ipc_request *req = vm->pending;
 
 	vm->pending = NULL;
+	vm->waits = WAIT_NONE;
 	if (req != NULL)
 		ipc_reply_error(req, "%s", why);
 }
@@ -152,7 +154,9 @@ static void on_standby(void *ctx, int rc, const char *why)
 	}
 	vm->reason[0] = '\0';
 	set_phase(vm, VM_BACKUP);
-	vm_pending_ok(vm, NULL);
+	/* Another command may wait for the arbiter meanwhile. */
+	if (vm->waits == WAIT_DEMOTE)
+		vm_pending_ok(vm, NULL);
 }
 
 /* ---- becoming primary ---- */

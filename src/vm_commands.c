@@ -91,13 +91,15 @@ static void cmd_status(struct vm *vm, struct ipc_request *req,
 
 /* ---- changes of role ---- */
 
-static bool take_pending(struct vm *vm, struct ipc_request *req)
+static bool take_pending(struct vm *vm, struct ipc_request *req,
+			 enum vm_wait what)
 {
 	if (vm->pending != NULL) {
 		ipc_reply_error(req, "another command is under way");
 		return false;
 	}
 	vm->pending = req;
+	vm->waits = what;
 	vm->began_ns = now_mono_ns();
 	return true;
 }
@@ -123,11 +125,15 @@ static void ask(struct vm *vm, const struct arbiter_request *r,
 		vm_pending_error(vm, "the arbiter is busy: try again");
 }
 
+/* In these, WAIT_...: the command may have been answered before the arbiter
+ * did, with the reason why it came to nothing; then it does come to nothing. */
 static void on_boot_granted(void *ctx, int rc, const struct permit *permit,
 			    const char *why)
 {
 	struct vm *vm = ctx;
 
+	if (vm->waits != WAIT_START)
+		return;
 	if (rc < 0)
 		vm_pending_error(vm, why);
 	else if (vm->phase != VM_BACKUP && vm->phase != VM_PREPARING &&
@@ -169,7 +175,7 @@ static void cmd_start(struct vm *vm, struct ipc_request *req,
 					vm->standby));
 		return;
 	}
-	if (take_pending(vm, req))
+	if (take_pending(vm, req, WAIT_START))
 		ask(vm, &r, on_boot_granted);
 }
 
@@ -178,6 +184,8 @@ static void on_activate_granted(void *ctx, int rc,
 {
 	struct vm *vm = ctx;
 
+	if (vm->waits != WAIT_ACTIVATE)
+		return;
 	if (rc < 0)
 		vm_pending_error(vm, why);
 	else if (vm->phase != VM_BACKUP)
@@ -207,7 +215,7 @@ static void cmd_activate(struct vm *vm, struct ipc_request *req,
 		ipc_reply_error(req, "%s", err);
 		return;
 	}
-	if (take_pending(vm, req))
+	if (take_pending(vm, req, WAIT_ACTIVATE))
 		ask(vm, &r, on_activate_granted);
 }
 
@@ -216,13 +224,16 @@ static void on_alone_granted(void *ctx, int rc, const struct permit *permit,
 {
 	struct vm *vm = ctx;
 
-	if (rc < 0) {
-		vm_pending_error(vm, why);
-		return;
-	}
-	if (vm->phase == VM_PRIMARY)
+	if (rc == 0 && vm->phase == VM_PRIMARY)
 		primary_alone(vm->primary, permit);
-	vm_pending_ok(vm, NULL);
+	if (vm->waits != WAIT_ALONE)
+		return;
+	if (rc < 0)
+		vm_pending_error(vm, why);
+	else if (vm->phase != VM_PRIMARY)
+		vm_pending_error(vm, "the role changed meanwhile");
+	else
+		vm_pending_ok(vm, NULL);
 }
 
 static void cmd_alone(struct vm *vm, struct ipc_request *req,
@@ -240,7 +251,7 @@ static void cmd_alone(struct vm *vm, struct ipc_request *req,
 				env_peer(&vm->env)->name);
 		return;
 	}
-	if (take_pending(vm, req))
+	if (take_pending(vm, req, WAIT_ALONE))
 		ask(vm, &r, on_alone_granted);
 }
 
@@ -252,12 +263,12 @@ static void cmd_demote(struct vm *vm, struct ipc_request *req,
 		return;
 	}
 	if (vm->phase == VM_FAILED) { /* nothing runs: be a backup again */
-		if (take_pending(vm, req))
+		if (take_pending(vm, req, WAIT_DEMOTE))
 			vm_step_down(vm, "demoted");
 		return;
 	}
 	if (!wants_phase(vm, req, VM_PRIMARY, "demote") ||
-	    !take_pending(vm, req))
+	    !take_pending(vm, req, WAIT_DEMOTE))
 		return;
 	if (flag(args, "end"))
 		vm_end_guest(vm);
@@ -281,7 +292,7 @@ static void cmd_stop(struct vm *vm, struct ipc_request *req,
 	struct arbiter_request r = { .move = ARBITER_ENDED };
 
 	(void)args;
-	if (!take_pending(vm, req))
+	if (!take_pending(vm, req, WAIT_STOP))
 		return;
 	if (vm->phase != VM_PRIMARY ||
 	    vm->env.aops->request(vm->env.arbiter, &r, on_ended, vm) < 0)

@@ -25,6 +25,10 @@ enum vm_phase {
 };
 const char *vm_phase_to_str(enum vm_phase p);
 
+/* Commands that are answered later. */
+enum vm_wait { WAIT_NONE = 0, WAIT_START, WAIT_ACTIVATE, WAIT_ALONE,
+	       WAIT_DEMOTE, WAIT_STOP };
+
 struct vm {
 	struct env env;
 	enum vm_phase phase;
@@ -34,6 +38,7 @@ struct vm {
 	struct permit permit;	 /* for BOOTING and ACTIVATING */
 	bool took_over;		 /* PRIMARY by activation: state `active` */
 	struct ipc_request *pending; /* who waits for the phase to change */
+	enum vm_wait waits;	     /* and with which command */
 	char reason[512];
 	uint64_t began_ns;	 /* of the pending command */
 	bool preparing_failed;
