@@ -170,6 +170,8 @@ uint64_t outside_frames(void);
 void operator_reset(void);
 /* The schedule is over, and all was well at its end. */
 bool operator_done(void);
+/* Has the operator decided against the guest on this node, or asked it to go? */
+bool operator_gave_up(const struct node *n);
 
 /* ---- sim_break.c ---- */
 

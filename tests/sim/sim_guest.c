@@ -522,6 +522,10 @@ static void sim_kill(struct driver *d)
 {
 	if (!effect(d->n) || d->dying)
 		return;
+	if (d->phase >= G_RUNNING && d->n->vm->phase == VM_ENDING &&
+	    !operator_gave_up(d->n))
+		violate("liveness: %s ends its guest, which nobody else has: "
+			"%s", d->n->name, d->n->vm->reason);
 	d->dying = true; /* and until it is dead it may run */
 	d->call++;
 	answer_later(d);

@@ -149,7 +149,7 @@ static void mend_primary(struct node *n)
 		command(n, "protect", NULL);
 	if (busy(n))
 		return;
-	if (lonely && one_in(60))
+	if (lonely && one_in(12))
 		go_alone(n);
 	else if (lonely && one_in(20))
 		command(n, "alone", NULL);
@@ -238,10 +238,8 @@ static void nuisance(struct node *n)
 
 	if (!usable(n))
 		return;
-	/* Where nothing is known of a guest, that there is none elsewhere is
-	 * the operator's to know. */
-	if (strcmp(cmd, "start") == 0 &&
-	    ticket_of(n)->state == TICKET_NONE && guest_runs(other(n)))
+	/* That no guest was booted elsewhere since is the operator's to know. */
+	if (strcmp(cmd, "start") == 0 && guest_runs(other(n)))
 		return;
 	if (strcmp(cmd, "start") == 0)
 		give_up_peer(n);
@@ -373,7 +371,7 @@ static void tick(void *data, uint64_t arg)
 	if (op.ending) {
 		if (world.now - op.round_began > END_PATIENCE)
 			why_not_calm();
-	} else if (is_calm || one_in(150) ||
+	} else if (is_calm || one_in(40) ||
 		   world.now - op.round_began > ROUND_PATIENCE) {
 		next_round();
 	}
@@ -388,6 +386,13 @@ void operator_reset(void)
 	node_start(&nodes[0]);
 	node_start(&nodes[1]);
 	world_at(10 * MS, NULL, tick, NULL, 0);
+}
+
+bool operator_gave_up(const struct node *n)
+{
+	return op.guest_given_up[n->id] >= ticket_of(n)->generation ||
+	       (n->last != NULL && (strcmp(n->last->cmd, "demote") == 0 ||
+				    strcmp(n->last->cmd, "stop") == 0));
 }
 
 bool operator_done(void)

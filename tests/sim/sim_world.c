@@ -13,6 +13,7 @@
 
 struct event {
 	uint64_t at, seq;
+	uint64_t id; /* stays when a frozen node makes it late */
 	struct node *node;
 	unsigned int life;
 	world_fn fn;		/* NULL: cancelled */
@@ -86,8 +87,8 @@ static void swap(size_t i, size_t j)
 static struct event *push(uint64_t delay_ns, struct node *n)
 {
 	size_t i = heap.n;
-	struct event e = { .at = world.now + delay_ns, .seq = ++heap.seq,
-			   .node = n, .life = n == NULL ? 0 : n->life };
+	struct event e = { .at = world.now + delay_ns, .node = n,
+			   .life = n == NULL ? 0 : n->life };
 
 	if (heap.n == heap.cap) {
 		heap.cap = heap.cap == 0 ? 256 : heap.cap * 2;
@@ -95,6 +96,7 @@ static struct event *push(uint64_t delay_ns, struct node *n)
 		if (heap.v == NULL)
 			abort();
 	}
+	e.seq = e.id = ++heap.seq;
 	heap.v[heap.n++] = e;
 	for (; i > 0 && before(&heap.v[i], &heap.v[(i - 1) / 2]);
 	     i = (i - 1) / 2)
@@ -130,7 +132,7 @@ uint64_t world_at(uint64_t delay_ns, struct node *n, world_fn fn, void *data,
 	e->fn = fn;
 	e->data = data;
 	e->arg = arg;
-	return e->seq;
+	return e->id;
 }
 
 static void call_qb(void *data, uint64_t arg)
@@ -199,7 +201,7 @@ static int add(qb_loop_t *loop, uint64_t delay_ns, bool job, void *data,
 	e->qb_fn = fn;
 	e->data = data;
 	e->job = job;
-	*id = e->seq;
+	*id = e->id;
 	n->jobs++;
 	return 0;
 }
@@ -238,7 +240,7 @@ int32_t qb_loop_timer_del(qb_loop_t *l, qb_loop_timer_handle th)
 {
 	(void)l;
 	for (size_t i = 0; i < heap.n; i++)
-		if (heap.v[i].seq == th && heap.v[i].fn != NULL) {
+		if (heap.v[i].id == th && heap.v[i].fn != NULL) {
 			cancel(&heap.v[i]);
 			return 0;
 		}
@@ -314,6 +316,8 @@ static void draw_knobs(struct knobs *k)
 	k->link_timeout_ms = (uint32_t)rnd_in(200, 1500);
 	k->latency_ns = one_in(4) ? rnd(20 * MS) : rnd(MS);
 	k->job_ns = one_in(3) ? 0 : rnd(one_in(4) ? 5 * MS : MS / 20);
+	if (one_in(12))
+		k->job_ns = rnd(60 * MS); /* an arbiter that is far away */
 	k->driver_ns = one_in(4) ? rnd(10 * MS) : rnd(MS);
 	k->burst_ns = rnd_in(MS / 2, 8 * MS);
 	k->bytes_per_sec = speeds[rnd(ARRAY_LEN(speeds))];
