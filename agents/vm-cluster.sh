@@ -14,6 +14,10 @@ SCORE_NEVER=-INFINITY
 # Numbers go to the cluster this seldom: each makes it think.
 NUMBERS_EVERY_S=60
 
+# A machine that gets its protection is not yet a failure.  Pacemaker keeps a
+# degraded result in its list of failures until a cleanup.
+GRACE_S=20
+
 # ---- what the cluster knows ----
 
 attr() { echo "remus-$NAME-$1"; }
@@ -147,7 +151,7 @@ may_cold_boot() {
 # ---- the agent's notes: what was told to the cluster, and when ----
 
 notes_read() {
-	told_state='' told_score='' told_ticket='' told_numbers=0
+	told_state='' told_score='' told_ticket='' told_numbers=0 bare_since=0
 	[ -e "$NOTES" ] || return 0
 	while IFS='=' read -r key value; do
 		case $key in
@@ -155,6 +159,7 @@ notes_read() {
 		score) told_score=$value ;;
 		ticket) told_ticket=$value ;;
 		numbers) told_numbers=$value ;;
+		bare_since) bare_since=$value ;;
 		esac
 	done <"$NOTES"
 }
@@ -163,7 +168,7 @@ notes_write() {
 	mkdir -p "$STATE_DIR" &&
 		printf '%s=%s\n' state "$told_state" score "$told_score" \
 			ticket "$told_ticket" numbers "$told_numbers" \
-			>"$NOTES.new" && mv -f "$NOTES.new" "$NOTES"
+			bare_since "$bare_since" >"$NOTES.new" && mv -f "$NOTES.new" "$NOTES"
 }
 
 forget_notes() { rm -f "$NOTES"; }
@@ -200,7 +205,7 @@ set_score() {
 }
 
 tell() { # ATTRIBUTE VALUE [DELAY]
-	attrd_updater -n "$(attr "$1")" -U "$2" -d "${3:-0}" >/dev/null 2>&1
+	attrd_updater -n "$(attr "$1")" -B "$2" -d "${3:-0}" >/dev/null 2>&1
 }
 
 tell_numbers() {
@@ -240,7 +245,8 @@ publish() {
 	set_score "$wanted" # reads the notes
 	if [ "$seen" != "$told_state" ]; then
 		log_change "$told_state" "$seen"
-		told_numbers=0
+		# Not at once: at first there is little to tell.
+		told_numbers=$(($(now_s) - NUMBERS_EVERY_S + 10))
 		tell state "$seen" && told_state=$seen
 		notes_write
 		case $seen in
@@ -254,11 +260,24 @@ publish() {
 	esac
 	remember_ticket "$remus_generation" "$remus_ticket"
 	time=$(now_s)
+	note_protection
 	if [ $((time - told_numbers)) -ge "$NUMBERS_EVERY_S" ]; then
 		tell_numbers
 		told_numbers=$time
 		notes_write
 	fi
+}
+
+# Since when it runs without protection; 0: it has it.
+note_protection() {
+	if [ "$seen" = "primary protected" ]; then
+		[ "$bare_since" -eq 0 ] && return 0
+		bare_since=0
+	else
+		[ "$bare_since" -ne 0 ] && return 0
+		bare_since=$time
+	fi
+	notes_write
 }
 
 # It is gone, and not because we stopped it: what this node was good for, it is

@@ -28,7 +28,7 @@ stubs_make() {
 	while [ $# -gt 0 ]; do
 		case $1 in
 		-n | --name) name=$2; shift ;;
-		-U | --update | -v) do=update value=$2; shift ;;
+		-U | -B | --update | -v) do=update value=$2; shift ;;
 		-N | --node) node=$2; shift ;;
 		-t | --type) type=$2; shift ;;
 		-d) shift ;;

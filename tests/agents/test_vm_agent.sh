@@ -62,6 +62,12 @@ ra() {
 		"$@" "$top/agents/vm" "$action" </dev/null >"$LAB_DIR/said" 2>&1
 }
 
+# Let the time pass in which a machine without protection is no failure yet.
+grace_is_over() {
+	host_exec "$1" sed -i 's/^\(bare_since\)=[1-9].*/\1=1/' \
+		/run/remus/$VM.agent
+}
+
 # expect CODE HOST ACTION [NAME=VALUE...]
 expect() {
 	local want=$1 rc=0
@@ -118,6 +124,7 @@ for action in start stop monitor promote demote notify reload-agent \
 	grep -q "<action name=\"$action\" timeout=" "$LAB_DIR/meta.xml" ||
 		wrong "meta-data lacks $action"
 done
+# shellcheck disable=SC2013 # names
 for parameter in $(sed -n 's/^<parameter name="\([a-z_]*\)".*/\1/p' \
 	"$LAB_DIR/meta.xml"); do
 	grep -Eq "^\.It Ic (.* , )?$parameter( |$)" "$top/man/ocf_remus_vm.7" ||
@@ -207,6 +214,8 @@ grep -q "protected by beta" "$LAB_DIR/ha-log" ||
 expect $OK beta monitor
 is "beta's state" "$(stub_attr beta remus-$VM-state)" "backup standby"
 is "beta's score" "$(stub_score beta)" 1000
+host_exec alpha sed -i s/^numbers=.*/numbers=0/ /run/remus/$VM.agent
+expect $PROMOTED alpha monitor
 for a in peer epoch lag_ms ratio pause_p99_us; do
 	[ -n "$(stub_attr alpha remus-$VM-$a)" ] || wrong "no attribute $a"
 done
@@ -257,6 +266,8 @@ host_kill alpha
 forget_node alpha
 echo beta >"$STUBS/members"
 expect $OK beta promote
+expect $PROMOTED beta monitor
+grace_is_over beta
 expect $DEGRADED beta monitor
 probe $PROMOTED beta
 is "beta's score" "$(stub_score beta)" 2000
@@ -275,6 +286,8 @@ host_kill alpha
 forget_node alpha
 link_down() { [ "$(status beta link_up)" = false ]; }
 wait_until 10 link_down || wrong "beta does not notice"
+expect $PROMOTED beta monitor
+grace_is_over beta
 expect $DEGRADED beta monitor
 is "beta's state" "$(stub_attr beta remus-$VM-state)" "primary waiting"
 is "beta's gate" "$(status beta gate_state)" holding
@@ -373,6 +386,9 @@ canned() {
 	remus_reason='because'
 	END
 	rm -f "$STUBS/config/remus-$VM-ticket"
+	[ "$5" -ne $DEGRADED ] || ra alpha monitor \
+		PATH="$LAB_DIR/canned:$STUBS/bin:$PATH" || :
+	grace_is_over alpha
 	expect "$5" alpha monitor PATH="$LAB_DIR/canned:$STUBS/bin:$PATH" \
 		OCF_RESKEY_alone=freeze
 	is "score of $*" "$(stub_score alpha)" "$6"
