@@ -295,15 +295,23 @@ static void on_handover_done(struct epoch *e, struct epoch_actions *out)
 static void on_ticket_alone(struct epoch *e, const struct epoch_event *ev,
 			    struct epoch_actions *out)
 {
+	bool drop;
+
 	if (permit_kind(&ev->permit) != PERMIT_TICKET)
 		return;
-	/* On the way to `protected`, or there: a backup that listens now may
-	 * act on it.  Only without a link is `alone` an answer. */
-	if (e->ticket == EPOCH_TICKET_MOVING ||
-	    (e->ticket > EPOCH_TICKET_MOVING && link_is_up(e)))
+	/* The arbiter decides one thing at a time: this is an old answer. */
+	if (e->ticket == EPOCH_TICKET_MOVING)
 		return;
+	/* Confirmed, or about to be: the link came up while it was decided.
+	 * The arbiter's word stands.  The backup is left behind, and hears so
+	 * in the next HELLO, before it can agree to anything. */
+	drop = e->ticket > EPOCH_TICKET_MOVING && link_is_up(e);
 	e->ticket = EPOCH_TICKET_ALONE;
 	e->permit = ev->permit;
+	if (drop) {
+		act(out, ACT_DROP_LINK)->why = "going on alone was granted";
+		return; /* EV_LINK_DOWN opens */
+	}
 	/* With the first epoch captured and under way the gate already holds;
 	 * opening it would let out what that epoch's state lacks. */
 	if (epoch_in_flight(e) == 0)
