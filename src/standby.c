@@ -225,7 +225,11 @@ static void do_actions(struct standby *s, const struct commit_actions *out)
 			break;
 		case CACT_CLOSE_LINK: close_conn(s); break;
 		case CACT_LOAD: load(s); break;
-		case CACT_REFUSE_ACTIVATE: break; /* may_activate said so */
+		case CACT_REFUSE_ACTIVATE:
+			/* It was there when the arbiter was asked. */
+			s->events->loading(s->ctx, -ENODATA,
+					   "the committed epoch is gone");
+			break;
 		}
 	}
 }
