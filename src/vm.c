@@ -153,6 +153,7 @@ static void on_standby(void *ctx, int rc, const char *why)
 		return;
 	}
 	vm->reason[0] = '\0';
+	vm->retries = 0;
 	set_phase(vm, VM_BACKUP);
 	/* Another command may wait for the arbiter meanwhile. */
 	if (vm->waits == WAIT_DEMOTE)
@@ -306,7 +307,10 @@ static void on_handed_over(void *ctx)
 
 static void on_handover_failed(void *ctx, const char *why)
 {
-	vm_pending_error(ctx, why);
+	struct vm *vm = ctx;
+
+	if (vm->waits == WAIT_DEMOTE)
+		vm_pending_error(vm, why);
 }
 
 static void on_superseded(void *ctx, uint64_t generation, const char *why)
