@@ -91,8 +91,10 @@ t_cases() {
 			;;
 		esac
 	done < <(grep -E '^(ok|not ok|skipped) ' "$log")
-	[ "$counted" -eq 1 ] && { [ "$rc" -eq 0 ] || [ "$failed" -eq 1 ]; } ||
+	if [ "$counted" -eq 0 ] || { [ "$rc" -ne 0 ] && [ "$failed" -eq 0 ]; }
+	then
 		t_count fail "${1##*/}" "exit $rc"
+	fi
 	[ "$rc" -eq 0 ] || t_show "${1##*/}" "$log.err"
 	return "$rc"
 }
