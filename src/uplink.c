@@ -98,9 +98,10 @@ static void stop_for_good(struct uplink *u, uint64_t generation,
 	u->conn = NULL;
 	u->ready = u->started = false;
 	snprintf(u->why, sizeof(u->why), "%s", why);
+	/* First of all the gate is shut: a link that is down may open it. */
+	u->events->superseded(u->ctx, generation, why);
 	if (was_ready)
 		u->events->down(u->ctx, false, why);
-	u->events->superseded(u->ctx, generation, why);
 }
 
 static void send_refuse(struct conn *c, const struct wire_refuse *refuse)
