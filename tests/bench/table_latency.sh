@@ -3,14 +3,14 @@
 #
 # latency - a redis round trip as the client sees it.
 
-# latency_row INTERVAL|- CLIENT RATE SECONDS
+# latency_row INTERVAL|- CLIENT RATE SECONDS; plain50[RATE] is the unprotected one
 latency_row() {
 	local s bound=""
 	step "interval $1 ms, $2"
 	run_client "$4" --rate "$3"
 	s=$(host_exec alpha remusctl status "$VM" --json)
 	if [ "$1" = - ]; then
-		[ "$2" = "one by one" ] && plain50=$(jq .p50_us <<<"$CLIENT")
+		plain50[$3]=$(jq .p50_us <<<"$CLIENT")
 	else
 		bound=$(jq -n --argjson s "$s" --argjson i "$1" \
 			'$i + ($s.pause_us.p50 + $s.rtt_us) / 1000')
@@ -18,7 +18,7 @@ latency_row() {
 	row interval="${1/#-/none}" client="$2" \
 		p50="$(jq '.p50_us / 1000' <<<"$CLIENT")" \
 		p99="$(jq '.p99_us / 1000' <<<"$CLIENT")" \
-		added="$([ "$1" = - ] || jq --argjson p "$plain50" \
+		added="$([ "$1" = - ] || jq --argjson p "${plain50[$3]}" \
 			'(.p50_us - $p) / 1000' <<<"$CLIENT")" \
 		bound="$bound" \
 		pause="$([ "$1" = - ] || jq '.pause_us.p50 / 1000' <<<"$s")" \
@@ -27,7 +27,7 @@ latency_row() {
 }
 
 table_latency() {
-	local ms seconds=20 plain50=0 intervals=(5 10 25 50)
+	local ms seconds=20 plain50=() intervals=(5 10 25 50)
 	if [ "$QUICK" = true ]; then
 		seconds=4 intervals=(10 25)
 	fi

@@ -44,7 +44,7 @@ pause_cell() {
 	local mb=$1 load=$2 count=$3 ours ref words rate=""
 	words=$OUT/pause.words
 	step "$mb MB, $load: protected"
-	pair_up "$mb" "$([ "$load" != memload ] || echo 20000,64)" \
+	pair_up "$mb" "$([ "$load" != memload ] || echo 20000,16)" \
 		"interval = $PAUSE_INTERVAL_MS"
 	qemu_words alpha >"$words"
 	protect
@@ -52,6 +52,8 @@ pause_cell() {
 	wait_epochs "$count"
 	ours=$(host_exec alpha remusctl status "$VM" --json)
 	[ "$load" != "redis 2000/s" ] || rate=$(load_end)
+	[ "$load" = idle ] || [ "$(jq .dirty_pages.p50 <<<"$ours")" -gt 20 ] ||
+		give_up "$mb MB, $load: there is no load"
 	pair_down
 
 	step "$mb MB, $load: plain QEMU"
