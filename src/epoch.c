@@ -103,8 +103,9 @@ static void advance(struct epoch *e, struct epoch_actions *out)
 static void on_started(struct epoch *e, const struct epoch_event *ev,
 		       struct epoch_actions *out)
 {
-	if (e->guest != GUEST_NONE)
+	if (e->started) /* what it sent would count as acknowledged */
 		return;
+	e->started = true;
 	e->guest = GUEST_RUNNING;
 	if (ev->epoch > e->open)
 		e->open = ev->epoch;

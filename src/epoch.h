@@ -85,13 +85,15 @@ struct epoch {
 	uint64_t lost;		/* epochs <= this are not in flight any more */
 	unsigned int live_passes;
 	bool direct;		/* the open first epoch voids the old image */
+	bool started;
 	bool tick_due;
 	bool capture_valid;	/* CAPTURE was done for the present suspension,
 				   and the link has not gone since */
 };
 
 enum epoch_event_type {
-	EV_STARTED,	   /* the guest runs; `epoch`: first epoch number */
+	EV_STARTED,	   /* the guest runs; `epoch`: first epoch number.  Once:
+			      another guest is another engine */
 	EV_GUEST_GONE,
 	EV_TICKET_ALONE,   /* granted; `permit` */
 	EV_TICKET_MOVED,   /* the arbiter has stored `protected` */
@@ -140,7 +142,8 @@ enum epoch_action_type {
 	ACT_TELL_TICKET,  /* TICKET to the backup */
 	ACT_TELL_HANDOVER,/* HANDOVER(`epoch`) */
 	ACT_KILL_GUEST,
-	ACT_DROP_LINK,	  /* `why`; NULL: the peer broke the protocol */
+	ACT_DROP_LINK,	  /* `why`; NULL: the peer broke the protocol.  If the
+			     link was up, EV_LINK_DOWN is the next event */
 };
 const char *epoch_action_to_str(enum epoch_action_type t);
 
