@@ -328,7 +328,8 @@ where_promoted() {
 
 # Nothing left to do.
 idle() { quiet "$(asked)" timeout 30 crm_resource --wait --timeout=20 >/dev/null 2>&1; }
-no_failures() { ! crm_xml | grep -q '<failure '; }
+# A monitor that once found it degraded stays in the list until a cleanup.
+no_failures() { ! crm_xml | grep '<failure ' | grep -qv 'degraded)"'; }
 
 wait_for() {
 	local seconds=$1 what=$2

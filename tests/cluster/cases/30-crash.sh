@@ -41,7 +41,7 @@ case_remusd_crash() {
 case_backup_remusd() {
 	watch_start
 	kill_in "$B" "$(quiet "$B" pgrep -x remusd)"
-	wait_for 120 "new remusd on $B" vm_value vm1 "$B" .role
+	wait_for 120 "a new remusd on $B" quiet "$B" remusctl status vm1
 	watch_goes_on
 	recovered "$P"
 	watch_end vm1 "$P"
