@@ -5,8 +5,9 @@
  *
  *   failover_sim.c  options, the loop over schedules, the last line
  *   sim_world.c     random numbers, virtual clock, event queue, qb_loop
- *   sim_net.c       conn.h as a network in memory
- *   sim_guest.c     driver.h as a guest that can be checked
+ *   sim_net.c       conn.h as a network in memory, with sim_conn.c
+ *   sim_guest.c     a guest whose memory can be checked
+ *   sim_driver.c    driver.h around it
  *   sim_gate.c      gate_fake behind the effects, and who looks from outside
  *   sim_node.c      a node's life: disk, start, crash, commands
  *   sim_operator.c  faults, and the person who types remusctl
