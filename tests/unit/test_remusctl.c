@@ -244,7 +244,7 @@ static void wrong_usage_is_2(void **state)
 	for (size_t i = 0; i < sizeof(misuse) / sizeof(*misuse); i++) {
 		assert_int_equal(ctl(misuse[i].words), 2);
 		assert_err("remusctl: %s\n", misuse[i].want);
-		assert_out("");
+		assert_out("%s", "");
 	}
 }
 
@@ -255,7 +255,7 @@ static void a_refusal_is_1(void **state)
 	(void)state;
 	assert_int_equal(ctl("start VM"), 1);
 	assert_err("remusctl: %s: the guest runs already\n", vm);
-	assert_out("");
+	assert_out("%s", "");
 	assert_int_equal(ctl("--json start VM"), 1);
 	assert_err("remusctl: %s: the guest runs already\n", vm);
 	j = json_loads(out, 0, NULL);
@@ -281,7 +281,7 @@ static void nobody_there_is_3_and_never_called_stopped(void **state)
 		assert_int_equal(ctl(words), 3);
 		assert_err("remusctl: no-such-vm: no remusd of no-such-vm "
 			   "answers on this node\n");
-		assert_out("");
+		assert_out("%s", "");
 	}
 	assert_int_equal(ctl("--json status no-such-vm"), 3);
 	has("\"exit\": 3");
@@ -296,7 +296,7 @@ static void a_remusd_that_hangs_is_3(void **state)
 	assert_int_equal(ctl("--timeout 200ms status VM"), 3);
 	assert_err("remusctl: %s: the remusd of %s hangs: it does not "
 		   "answer\n", vm, vm);
-	assert_out("");
+	assert_out("%s", "");
 }
 
 static void no_answer_in_time_is_4(void **state)
@@ -305,7 +305,7 @@ static void no_answer_in_time_is_4(void **state)
 	assert_int_equal(ctl("--timeout 300ms checkpoint VM"), 4);
 	assert_err("remusctl: %s: no answer in time; the outcome is "
 		   "unknown\n", vm);
-	assert_out("");
+	assert_out("%s", "");
 	assert_int_equal(ctl("-j --timeout 300ms checkpoint VM"), 4);
 	has("\"exit\": 4");
 }
@@ -316,7 +316,7 @@ static void a_remusd_that_dies_before_its_answer_is_4(void **state)
 	assert_int_equal(ctl("demote VM"), 4);
 	assert_err("remusctl: %s: remusd ended before it answered; the "
 		   "outcome is unknown\n", vm);
-	assert_out("");
+	assert_out("%s", "");
 }
 
 static void requests_carry_what_was_said(void **state)
@@ -337,7 +337,7 @@ static void requests_carry_what_was_said(void **state)
 	assert_int_equal(ctl("set VM interval=2s compression=off"), 0);
 	assert_out("%s: set: done: {\"cmd\":\"set\",\"compression\":\"off\","
 		   "\"interval\":\"2s\"}\n", vm);
-	assert_err("");
+	assert_err("%s", "");
 }
 
 /* Its lines are for eval: nothing in a value may become a command. */
