@@ -199,7 +199,11 @@ rate() {
 set_score() {
 	notes_read
 	[ "$1" != "$told_score" ] || return 0
-	ocf_promotion_score -v "$1" >/dev/null 2>&1 || return
+	# Not -v: of "-v -INFINITY" crm_attribute makes the node FINITY.
+	out=$(ocf_promotion_score --update="$1" 2>&1) || {
+		ocf_log warn "$NAME: promotion score $1 is not set: $out"
+		return 1
+	}
 	told_score=$1
 	notes_write
 }

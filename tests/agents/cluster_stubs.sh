@@ -27,8 +27,15 @@ stubs_make() {
 	name='' value='' do='' type='' node='' default='' score=''
 	while [ $# -gt 0 ]; do
 		case $1 in
+		--update=*) do=update value=${1#*=} ;;
+		-v | -U | -B)
+			# as the real ones do
+			case $2 in -*) echo "$me: no node ${2#-}" >&2; exit 105 ;; esac
+			do=update value=$2
+			shift
+			;;
 		-n | --name) name=$2; shift ;;
-		-U | -B | --update | -v) do=update value=$2; shift ;;
+		--update) do=update value=$2; shift ;;
 		-N | --node) node=$2; shift ;;
 		-t | --type) type=$2; shift ;;
 		-d) shift ;;
