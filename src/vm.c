@@ -107,7 +107,7 @@ static void prepare_again(struct vm *vm, const char *why)
 {
 	uint64_t delay = (uint64_t)PREPARE_RETRY_MS << vm->retries;
 
-	standby_close(vm->standby);
+	standby_close(vm->standby); /* its memory is gone */
 	qb_log(LOG_ERR, "%s: standby: %s", name_of(vm), why);
 	snprintf(vm->reason, sizeof(vm->reason), "standby: %s", why);
 	if (vm->retries++ >= PREPARE_RETRIES_MAX) {
@@ -133,6 +133,8 @@ static void prepare(struct vm *vm)
 
 	set_phase(vm, VM_PREPARING);
 	vm->env.gops->shut(vm->env.gate);
+	/* What a failed activation left is of a guest that is no more. */
+	standby_close(vm->standby);
 	if (vm->env.dops->standby(vm->env.driver, net_fd(vm), err,
 				  sizeof(err)) < 0)
 		prepare_again(vm, err);
