@@ -255,7 +255,7 @@ publish() {
 		notes_write
 		case $seen in
 		primary*) ;;
-		*) untell epoch lag_ms ratio pause_p99_us ;;
+		*) untell peer epoch lag_ms ratio pause_p99_us ;;
 		esac
 	fi
 	case $seen in

@@ -204,16 +204,16 @@ state_is alpha syncing || wrong "alpha runs"
 begin "the first boot, and protection"
 expect $OK alpha promote
 expect $OK alpha promote
-wait_state alpha protected
-expect $PROMOTED alpha monitor
+notify alpha post promote alpha
+notify beta post promote alpha
 is "alpha's state" "$(stub_attr alpha remus-$VM-state)" "primary protected"
 is "alpha's score" "$(stub_score alpha)" 2000
 is "the ticket" "$(stub_config remus-$VM-ticket)" "2 protected(alpha,beta)"
 grep -q "protected by beta" "$LAB_DIR/ha-log" ||
 	wrong "no line about protection"
-expect $OK beta monitor
 is "beta's state" "$(stub_attr beta remus-$VM-state)" "backup standby"
 is "beta's score" "$(stub_score beta)" 1000
+expect $OK beta monitor
 host_exec alpha sed -i s/^numbers=.*/numbers=0/ /run/remus/$VM.agent
 expect $PROMOTED alpha monitor
 for a in peer epoch lag_ms ratio pause_p99_us; do
