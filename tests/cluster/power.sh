@@ -9,19 +9,23 @@
 #                        ended by itself
 #   power_fail HOST on|off   on: `off HOST` fails from now on, as a switch that
 #                        does not answer its administrator
-#   power_log            what was asked and done, a line each
+#   power_log            what was asked and done, a line each, since the last
+#                        power_log_begin
 
 POWER_DIR=
+POWER_FROM=0
 
 power_start() {
 	POWER_DIR=$LAB_DIR/power
 	mkdir "$POWER_DIR"
 	mkfifo "$POWER_DIR/requests"
+	: >"$POWER_DIR/log"
 	power_serve </dev/null >>"$POWER_DIR/log" 2>&1 &
 	on_exit kill_pid $!
 }
 
-power_log() { cat "$POWER_DIR/log"; }
+power_log() { tail -n "+$((POWER_FROM + 1))" "$POWER_DIR/log"; }
+power_log_begin() { POWER_FROM=$(wc -l <"$POWER_DIR/log"); }
 
 power_fail() {
 	case $2 in

@@ -229,14 +229,7 @@ host_alive() {
 }
 
 # Its processes, as the machine numbers them.
-host_pids() {
-	local ns p
-	ns=$(readlink "/proc/$(host_first "$1")/ns/pid")
-	for p in /proc/[0-9]*; do
-		[ "$(readlink "$p/ns/pid" 2>/dev/null)" != "$ns" ] ||
-			echo "${p#/proc/}"
-	done
-}
+host_pids() { pgrep --ns "$(host_first "$1")" --nslist pid .; }
 
 # Is PID still the first process of what UNSHARE started?  A number alone may
 # have been given to somebody else since.

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck disable=SC2034,SC2153 # set here for those who source it
 
 # Created by one pcs line, and protected (fresh)
 case_create() {
@@ -44,7 +45,7 @@ case_disable() {
 	on "$P" pcs resource enable vm1-clone
 	settled
 	look
-	[ "$(vm_value vm1 "$P" .generation)" -gt "$generation" ]
+	wait_for 20 "a newer generation" newer "$P" "$generation"
 	watch_start
 	watch_end vm1 "$P"
 }
@@ -88,10 +89,7 @@ case_maintenance() {
 # Still where it was.
 settled_at() {
 	settled
-	promoted vm1-clone "$1" || {
-		say "vm1 is at $(where_promoted vm1-clone), not at $1"
-		return 1
-	}
+	wait_for 30 "vm1 at $1 still" promoted vm1-clone "$1"
 }
 
 nothing_runs() {

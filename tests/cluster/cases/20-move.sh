@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck disable=SC2034,SC2153 # set here for those who source it
 
 # Planned switchover and back, again and again
 case_switchover() {
@@ -30,7 +31,7 @@ case_standby() {
 	on "$B" pcs node standby "$P"
 	wait_for 60 rest idle
 	watch_goes_on
-	promoted vm1-clone "$B"
+	wait_for 30 "vm1 at $B still" promoted vm1-clone "$B"
 	on "$B" pcs node unstandby "$P"
 	settled_at "$B"
 	watch_goes_on

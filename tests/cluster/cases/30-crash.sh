@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck disable=SC2034,SC2153 # set here for those who source it
 
 # The host that runs it loses its power; fencing, takeover, failback
 case_host_crash() {
@@ -7,7 +8,7 @@ case_host_crash() {
 	node_crash "$P"
 	wait_for 60 "vm1 promoted on $B" promoted vm1-clone "$B"
 	watch_goes_on
-	power_log | grep -q " off $P: off"
+	wait_for 10 "fencing of $P" fenced "$P"
 	node_rejoin "$P"
 	settled_at "$B"
 	watch_goes_on
@@ -20,7 +21,7 @@ case_backup_crash() {
 	node_crash "$B"
 	wait_for 60 "$B offline" offline "$B"
 	watch_goes_on
-	promoted vm1-clone "$P"
+	wait_for 30 "vm1 at $P still" promoted vm1-clone "$P"
 	node_rejoin "$B"
 	settled_at "$P"
 	watch_goes_on
@@ -84,7 +85,7 @@ case_power_failure() {
 	node_rejoin "$P"
 	settled
 	look
-	[ "$(vm_value vm1 "$P" .generation)" -gt "$generation" ]
+	wait_for 20 "a newer generation" newer "$P" "$generation"
 	watch_start
 	watch_end vm1 "$P"
 }
@@ -112,4 +113,12 @@ not_anywhere() {
 		! host_running "$n" || ! quiet "$n" pgrep -f guest=vm1 ||
 			[ "$(vm_value vm1 "$n" .role)" = backup ]
 	done
+}
+
+fenced() { power_log | grep -q " off $1: off"; }
+
+newer() {
+	local now
+	now=$(vm_value vm1 "$1" .generation)
+	[ "${now:-0}" -gt "$2" ]
 }

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck disable=SC2034,SC2153 # set here for those who source it
 
 # The heartbeat is cut: STONITH decides, for the one with the running guest
 case_ring_cut() {
@@ -12,7 +13,7 @@ case_ring_cut() {
 	QUERY=$P
 	wait_for 60 "$B offline" offline "$B"
 	watch_goes_on
-	promoted vm1-clone "$P"
+	wait_for 30 "vm1 at $P still" promoted vm1-clone "$P"
 	QUERY=
 	node_rejoin "$B" # its cables are plugged in again
 	settled_at "$P"
@@ -28,7 +29,7 @@ case_repl_cut() {
 	wait_for 60 "loss of protection seen" not vm_protected vm1
 	wait_for 60 "loss of protection in crm_mon" mon_says_unprotected
 	wait_for 60 rest idle
-	promoted vm1-clone "$P"
+	wait_for 30 "vm1 at $P still" promoted vm1-clone "$P"
 	plug "$B" repl
 	wait_for 120 "vm1 protected again" vm_protected vm1
 	watch_goes_on
@@ -41,7 +42,7 @@ case_freeze() {
 	watch_start
 	node_freeze "$P"
 	wait_for 90 "vm1 promoted on $B" promoted vm1-clone "$B"
-	power_log | grep -q " off $P: off"
+	wait_for 10 "fencing of $P" fenced "$P"
 	watch_goes_on
 	node_rejoin "$P"
 	settled_at "$B"
@@ -93,5 +94,5 @@ case_freeze_unfenced() {
 refused_twice() { [ "$(power_log | grep -c " off $1: the switch is broken")" -ge 2 ]; }
 
 mon_says_unprotected() {
-	quiet "$P" crm_mon -1A | grep -qE "vm1.*(primary (syncing|alone))"
+	quiet "$P" crm_mon -1A | grep -qE "remus-vm1-state.*: primary (waiting|syncing|alone)"
 }
