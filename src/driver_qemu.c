@@ -39,6 +39,8 @@
 #endif
 
 #define COMMAND_MS 10000
+/* So long a pause has the loop to itself (hurry()). */
+#define HURRY_NS ((uint64_t)10000000)
 #define START_MS 30000 /* and per GiB, for which pages must be zeroed: */
 #define START_MS_PER_GIB 15000
 
@@ -79,6 +81,7 @@ struct driver {
 	qb_loop_timer_handle timer; /* of QEMU_ACTIVATING */
 	bool timer_set;
 	struct loop_soon soon; /* gone() of a kill() when EMPTY */
+	struct loop_soon hurry;
 };
 
 /* ---- the end ---- */
@@ -93,6 +96,7 @@ static void clear_timer(struct driver *d)
 static void teardown(struct driver *d)
 {
 	clear_timer(d);
+	loop_soon_cancel(&d->hurry);
 	if (d->tracker != NULL)
 		d->tracker_ops->detach(d->tracker);
 	d->tracker = NULL;
@@ -459,6 +463,27 @@ static void on_saved(void *ctx, int rc, __attribute__((unused))
 	d->ev->device_state(d->ctx, 0, d->files.state, (size_t)bytes, "");
 }
 
+/* The guest stands still until we have an answer of QEMU.  (After `cont` it
+ * does not: that answer only tells us.) */
+static bool is_urgent(const struct driver *d)
+{
+	return d->qmp != NULL && !d->dying &&
+	       (d->state == QEMU_STOPPING || d->state == QEMU_SAVING);
+}
+
+/* While the guest stands still, nothing else is as urgent as QEMU's answers:
+ * sending the last epoch and releasing its frames would make the pause longer
+ * by what they take.  Bounded, so that a QEMU that hangs does not take the link
+ * with it. */
+static void hurry(void *data)
+{
+	struct driver *d = data;
+	uint64_t now = now_mono_ns(), end = now + HURRY_NS;
+
+	for (; is_urgent(d) && now < end; now = now_mono_ns())
+		qmp_wait(d->qmp, (end - now) / 1000 + 1);
+}
+
 static int qemu_suspend(struct driver *d)
 {
 	struct qmp_command c[2] = {
@@ -477,9 +502,11 @@ static int qemu_suspend(struct driver *d)
 	if (c[1].args == NULL)
 		return -ENOMEM;
 	rc = qmp_send(d->qmp, c, 2);
-	if (rc == 0)
-		d->state = QEMU_STOPPING;
-	return rc;
+	if (rc < 0)
+		return rc;
+	d->state = QEMU_STOPPING;
+	loop_soon(&d->hurry); /* without it, it only takes longer */
+	return 0;
 }
 
 static void on_resumed(void *ctx, int rc, __attribute__((unused))
@@ -659,6 +686,7 @@ static int qemu_create(struct driver **out, const struct vm_config *cfg,
 	d->cfg = cfg;
 	d->loop = loop;
 	loop_soon_init(&d->soon, loop, say_gone, d);
+	loop_soon_init(&d->hurry, loop, hurry, d);
 	d->ev = ev;
 	d->ctx = ctx;
 	d->files.ram_fd = d->files.state_fd = -1;

@@ -217,9 +217,11 @@ static bool make_room(struct qmp *q)
 
 static void receive(struct qmp *q)
 {
+	bool more = true;
 	ssize_t n;
 
-	while (!q->dead && make_room(q)) {
+	/* A short read was all there is: the loop's poll tells of the rest. */
+	while (more && !q->dead && make_room(q)) {
 		n = recv(q->fd, q->in + q->in_bytes, q->in_cap - q->in_bytes,
 			 MSG_DONTWAIT);
 		if (n < 0 && errno == EINTR)
@@ -232,6 +234,7 @@ static void receive(struct qmp *q)
 			return;
 		}
 		q->in_bytes += (size_t)n;
+		more = q->in_bytes == q->in_cap;
 		take_lines(q);
 	}
 }
@@ -279,6 +282,18 @@ static int on_fd(__attribute__((unused)) int32_t fd, int32_t revents,
 	if (q->destroyed)
 		free_qmp(q);
 	return 0;
+}
+
+void qmp_wait(struct qmp *q, uint64_t us)
+{
+	struct pollfd p = { .fd = q->fd, .events = POLLIN };
+	struct timespec ts = {
+		.tv_sec = (time_t)(us / 1000000),
+		.tv_nsec = (long)(us % 1000000) * 1000,
+	};
+
+	if (!q->dead && ppoll(&p, 1, &ts, NULL) > 0)
+		on_fd(q->fd, p.revents, q);
 }
 
 /* Append one command to q->out; false when it does not fit. */

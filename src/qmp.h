@@ -53,6 +53,12 @@ int qmp_create(struct qmp **out, qb_loop_t *loop, int fd,
 int qmp_send(struct qmp *q, const struct qmp_command *cmd, size_t n);
 
 /* No callback comes any more.  NULL is allowed. */
+/* Wait at most `us` microseconds for something from QEMU and take it in, with
+ * its callbacks, as the loop would; then nothing else of the loop runs in
+ * between.  From the loop, never from inside a callback of this qmp; the qmp
+ * may be gone afterwards if a callback destroyed it. */
+void qmp_wait(struct qmp *q, uint64_t us);
+
 void qmp_destroy(struct qmp *q);
 
 #endif
