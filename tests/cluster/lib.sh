@@ -226,6 +226,19 @@ cluster_lab() {
 		node_place "$n"
 	done
 	host_start client - "$CLIENT_IP"
+	cluster_hub
+}
+
+# The guests' network is a hub, not a switch: what the client sends reaches
+# every host.  A second copy that could be seen answers, and is heard, at once,
+# instead of waiting in silence because nothing is sent to it any more.
+cluster_hub() {
+	local n
+	ip -n "$LAB_SWITCH" link set s-client type bridge_slave learning off
+	for n in "${!NODE_ID[@]}"; do
+		ip -n "$LAB_SWITCH" link set "s-$n" type bridge_slave learning off
+		ip -n "$(host_ns "$n")" link set svc0 type bridge_slave learning off
+	done
 }
 
 cluster_start() {

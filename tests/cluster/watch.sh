@@ -169,7 +169,7 @@ watch_end() {
 	fi
 	heard=$(watch_heard "$vm")
 	if [ "$heard" != "$hosts" ]; then
-		say "frames of $vm came from: $heard; expected: $hosts"
+		say "frames of $vm came from: ${heard:0:60}; expected: $hosts"
 		rc=1
 	fi
 	return "$rc"

@@ -55,6 +55,7 @@ case_freeze_short() {
 	local heard=$P
 	watch_start
 	node_freeze "$P"
+	wait_for 10 "a state that ages" lags "$B"
 	node_thaw "$P"
 	watch_goes_on
 	if ! host_running "$P" || ! promoted vm1-clone "$P"; then
@@ -89,6 +90,12 @@ case_freeze_unfenced() {
 	else
 		watch_end vm1 "$P $B"
 	fi
+}
+
+lags() {
+	local ms
+	ms=$(vm_value vm1 "$1" .lag_ms)
+	[ "${ms:-0}" -ge 300 ]
 }
 
 refused_twice() { [ "$(power_log | grep -c " off $1: the switch is broken")" -ge 2 ]; }
