@@ -150,11 +150,11 @@ host_start() {
 		bash -c "$(declare -f host_init); host_init" \
 		</dev/null >"$LAB_DIR/$name-init.log" 2>&1 &
 	HOST_UNSHARE[$name]=$!
-	wait_until 10 host_find_init "$name" ||
+	wait_until 60 host_find_init "$name" ||
 		die "host $name did not come up: $(cat "$LAB_DIR/$name-init.log")"
 	HOST_PID[$name]=$(pgrep -P "${HOST_UNSHARE[$name]}" | head -n 1)
 	echo "${HOST_UNSHARE[$name]} ${HOST_PID[$name]}" >"$LAB_DIR/$name/pids"
-	wait_until 10 host_exec "$name" test -e /run/lab/up.ok ||
+	wait_until 60 host_exec "$name" test -e /run/lab/up.ok ||
 		die "host $name did not come up: $(cat "$LAB_DIR/$name-init.log")"
 }
 
@@ -212,7 +212,7 @@ host_spawn() {
 		setsid bash -c '\''echo $$ >"/run/lab/$0.pid"; exec "$@"'\'' \
 			"$0" "$@" &' \
 		"$tag" "$@" </dev/null >>"$LAB_DIR/$name-$tag.log" 2>&1
-	wait_until 5 host_exec "$name" test -s "/run/lab/$tag.pid" ||
+	wait_until 60 host_exec "$name" test -s "/run/lab/$tag.pid" ||
 		die "host $name: $tag did not start"
 }
 
