@@ -150,8 +150,10 @@ host_start() {
 		bash -c "$(declare -f host_init); host_init" \
 		</dev/null >"$LAB_DIR/$name-init.log" 2>&1 &
 	HOST_UNSHARE[$name]=$!
-	wait_until 60 host_find_init "$name" ||
+	if ! wait_until 60 host_find_init "$name"; then
+		kill -s KILL "${HOST_UNSHARE[$name]}" 2>/dev/null || :
 		die "host $name did not come up: $(cat "$LAB_DIR/$name-init.log")"
+	fi
 	HOST_PID[$name]=$(pgrep -P "${HOST_UNSHARE[$name]}" | head -n 1)
 	echo "${HOST_UNSHARE[$name]} ${HOST_PID[$name]}" >"$LAB_DIR/$name/pids"
 	wait_until 60 host_exec "$name" test -e /run/lab/up.ok ||
