@@ -13,7 +13,7 @@ table_codec() {
 	for i in "${heads[@]:1}"; do
 		columns+=("$i|$i|1")
 	done
-	table codec "XOR-RLE, $(sed -n 1p "$out")" "${columns[@]}"
+	table codec "XOR-RLE beside memcpy and memcmp, GB/s" "${columns[@]}"
 	while read -ra words; do
 		for i in "${!heads[@]}"; do
 			[ "${words[i]}" != - ] || words[i]=
@@ -22,6 +22,7 @@ table_codec() {
 		row "${words[@]}"
 	done < <(tail -n +3 "$out")
 	rm -f "$out"
+	note "$(sed -n 1p "$out")."
 	note "bytes: mean length of a delta, a page sent raw counting 4096."
 	table_end
 }

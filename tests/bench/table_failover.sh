@@ -25,6 +25,7 @@ table_failover_sim() {
 	for w in "${!words[@]}"; do
 		[[ ${words[w]} == *=* ]] || unset "words[w]"
 	done
+	# it ends with another exit code at the first violation
 	row violations=0 "${words[@]}" seconds="$(calc ms/1000 ms=$ms)"
 	rm -f "$out"
 	table_end
