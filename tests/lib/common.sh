@@ -109,3 +109,15 @@ cache_dir() {
 	mkdir -p "$dir"
 	echo "$dir"
 }
+
+# machine_lock shared|exclusive: labs may run beside each other; a measurement
+# wants the machine to itself, and waits until they are done.
+machine_lock() {
+	local flag=-s
+	[ "$1" = shared ] || flag=-x
+	exec {MACHINE_LOCK}>"$(cache_dir)/machine.lock"
+	flock -n "$flag" "$MACHINE_LOCK" || {
+		warn "waits: the machine is measured, or in use by a lab"
+		flock "$flag" "$MACHINE_LOCK"
+	}
+}

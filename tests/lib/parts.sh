@@ -19,7 +19,7 @@
 #
 # A part that ends with an error without having counted one, counts as failed.
 # The first comment line after the licence is its title; a line `# when: all`
-# leaves it to --all.
+# leaves it to --all, `# when: asked` to --only.
 
 t_log_seq=0
 
