@@ -2,12 +2,12 @@
 /*
  * bench_tracker - what it costs to find 1,000 written pages.
  *
- *	bench_tracker [PAGES [ROUNDS [MEGABYTES...]]]
+ *	bench_tracker PAGES ROUNDS SPAN_MB MEGABYTES...
  *
  * For each size of memory, another process (this program once more, with
  * libremus-track.so preloaded, as QEMU is started) maps a file of that size,
- * all of it touched, and writes PAGES pages spread over it; then one collect()
- * is timed.  Each tracker that works on this kernel, and a memcmp of all of the
+ * all of it touched, and writes PAGES pages, evenly over its first SPAN_MB
+ * megabytes (0: all of them); then one collect() is timed.  Each tracker that works on this kernel, and a memcmp of all of the
  * memory with a copy for comparison.  Median of ROUNDS.
  *
  * One JSON object a line: mb, tracker, us (p50), max_us, found; or mb, tracker
@@ -35,8 +35,13 @@
 #define ROUNDS_MAX 1000u
 
 static char self[PATH_MAX];
-static uint64_t dirty_pages = 1000;
-static unsigned int rounds = 30;
+static uint64_t dirty_pages, span_pages;
+static unsigned int rounds;
+
+/* What the writer is told. */
+struct order {
+	uint64_t pages, stride;
+};
 
 struct world {
 	int ram_fd, ctl;
@@ -52,13 +57,15 @@ static void die(const char *what)
 	exit(1);
 }
 
-/* ---- the writer: an order is how many pages to write ---- */
+/* ---- the writer ---- */
 
 static int writer_main(void)
 {
-	uint64_t n = 0, npages, pages, stamp = 0;
+	uint64_t npages, stamp = 0;
 	volatile uint8_t *ram;
+	struct order o;
 	struct stat st;
+	char done = 0;
 
 	if (fstat(RAM_FD, &st) < 0)
 		return 1;
@@ -69,13 +76,12 @@ static int writer_main(void)
 		return 1;
 	for (uint64_t i = 0; i < npages; i++)
 		ram[i * REMUS_PAGE_SIZE] = 1;
-	while (write(CTL_FD, &n, 1) == 1 &&
-	       read(CTL_FD, &pages, sizeof(pages)) == sizeof(pages)) {
+	while (write(CTL_FD, &done, 1) == 1 &&
+	       read(CTL_FD, &o, sizeof(o)) == sizeof(o)) {
 		stamp++;
-		for (uint64_t i = 0; i < pages; i++)
-			*(volatile uint64_t *)(ram + (i * (npages / pages) +
-				stamp * 7 % (npages / pages)) *
-				REMUS_PAGE_SIZE + 64) = stamp;
+		for (uint64_t i = 0; i < o.pages; i++)
+			ram[(i * o.stride + stamp * 7 % o.stride) *
+			    REMUS_PAGE_SIZE + 64] = (uint8_t)stamp;
 	}
 	return 0;
 }
@@ -113,7 +119,13 @@ static void wait_done(struct world *w)
 
 static void write_pages(struct world *w)
 {
-	if (write(w->ctl, &dirty_pages, sizeof(dirty_pages)) < 0)
+	uint64_t span = span_pages != 0 && span_pages < w->npages ? span_pages
+								   : w->npages;
+	struct order o = { .pages = dirty_pages, .stride = span / dirty_pages };
+
+	if (o.stride == 0)
+		o.stride = 1;
+	if (write(w->ctl, &o, sizeof(o)) < 0)
 		die("the writer has gone");
 	wait_done(w);
 }
@@ -244,25 +256,22 @@ static void bench(uint64_t mb)
 
 int main(int argc, char **argv)
 {
-	static const uint64_t sizes[] = { 128, 512, 1024, 2048 };
-
 	if (argc == 2 && strcmp(argv[1], "--writer") == 0)
 		return writer_main();
 	if (realpath("/proc/self/exe", self) == NULL)
 		die("/proc/self/exe");
-	if (argc > 1)
+	if (argc > 4) {
 		dirty_pages = strtoull(argv[1], NULL, 10);
-	if (argc > 2)
 		rounds = (unsigned int)strtoul(argv[2], NULL, 10);
+		span_pages = (strtoull(argv[3], NULL, 10) << 20) /
+			     REMUS_PAGE_SIZE;
+	}
 	if (dirty_pages == 0 || rounds == 0 || rounds > ROUNDS_MAX) {
-		fprintf(stderr, "usage: bench_tracker [PAGES [ROUNDS "
-			"[MEGABYTES...]]]\n");
+		fprintf(stderr, "usage: bench_tracker PAGES ROUNDS SPAN_MB "
+			"MEGABYTES...\n");
 		return 2;
 	}
-	for (int i = 3; i < argc; i++)
+	for (int i = 4; i < argc; i++)
 		bench(strtoull(argv[i], NULL, 10));
-	for (size_t i = 0; argc <= 3 && i < sizeof(sizes) / sizeof(sizes[0]);
-	     i++)
-		bench(sizes[i]);
 	return 0;
 }

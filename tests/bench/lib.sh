@@ -100,7 +100,9 @@ bench_build() {
 		sha256sum | cut -c 1-16)
 	if [ ! -d "$BUILD" ]; then
 		step "building"
-		rm -rf "$cache"/bench-* "$cache"/benchtmp.*
+		find "$cache" -maxdepth 1 -name 'bench-*' -mtime +2 \
+			-exec rm -rf {} +
+		rm -rf "$cache"/benchtmp.*
 		tmp=$(mktemp -d "$cache/benchtmp.XXXXXX")
 		bench_make "$tmp" </dev/null >"$cache/bench.log" 2>&1 || {
 			rm -rf "$tmp"

@@ -21,8 +21,8 @@ table_codec() {
 		done
 		row "${words[@]}"
 	done < <(tail -n +3 "$out")
-	rm -f "$out"
 	note "$(sed -n 1p "$out")."
 	note "bytes: mean length of a delta, a page sent raw counting 4096."
+	rm -f "$out"
 	table_end
 }
