@@ -40,7 +40,6 @@ table_tracker() {
 	rm -f "$all" "$near"
 	note "All of the memory has been touched, so that the kernel has a page" \
 		"table entry of 8 bytes to look at for every page: what is left" \
-		"of a cost that follows the memory. Pages all over it lie in as" \
-		"many page tables, each of which is flushed by itself."
+		"of a cost that follows the memory."
 	table_end
 }
