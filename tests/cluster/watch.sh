@@ -121,17 +121,26 @@ watch_goes_on() {
 
 watch_ears() {
 	local vm=$1 n
+	on_exit watch_ears_end "$vm"
 	wait_for 20 "$vm's address at the client" client_knows_mac "$vm"
 	for n in "${NODES[@]}"; do
 		ip netns exec "$LAB_SWITCH" tcpdump -n -i "s-$n" -Q in -s 64 -U \
 			--immediate-mode -w "$WATCH_DIR/$vm.$n.pcap" \
 			"ether src $(client_mac "$vm")" \
 			>"$WATCH_DIR/$vm.$n.ear" 2>&1 &
-		on_exit kill_pid "$!"
 		WATCH_EARS[$vm]+=" $!"
 		wait_for 20 "an ear at $n" grep -q "listening on" \
 			"$WATCH_DIR/$vm.$n.ear"
 	done
+}
+
+# Once: the numbers may be somebody else's later.
+watch_ears_end() {
+	local pid
+	for pid in ${WATCH_EARS[$1]:-}; do
+		kill_pid "$pid" INT
+	done
+	WATCH_EARS[$1]=
 }
 
 client_mac() {
@@ -154,10 +163,7 @@ watch_end() {
 	host_signal client "${WATCH_TAG[$vm]}" TERM 2>/dev/null || :
 	wait_for 200 "verdict of the client" \
 		not host_alive client "${WATCH_TAG[$vm]}"
-	for n in ${WATCH_EARS[$vm]}; do
-		kill_pid "$n" INT
-	done
-	WATCH_EARS[$vm]=
+	watch_ears_end "$vm"
 	result=$(watch_verdict "$vm")
 	say "client of $vm: $result"
 	if [ "$word" != reconnected ]; then
