@@ -298,18 +298,48 @@ static uint64_t hash(const struct epoch *s)
 	return h ^ (h >> 29);
 }
 
-/* False: it was there already. */
-static bool remember(const struct epoch *s)
+/* Copied member by member: nothing is known of the padding between them. */
+static void canonical(struct epoch *to, const struct epoch *from)
 {
-	uint64_t i = hash(s) % SEEN_MAX;
+	memset(to, 0, sizeof(*to));
+	to->limits.max_in_flight = from->limits.max_in_flight;
+	to->limits.live_pages_few = from->limits.live_pages_few;
+	to->limits.live_passes_max = from->limits.live_passes_max;
+	to->guest = from->guest;
+	to->link = from->link;
+	to->ticket = from->ticket;
+	to->handover = from->handover;
+	to->permit.kind_ = from->permit.kind_;
+	to->permit.seal_ = from->permit.seal_;
+	to->permit.epoch_ = from->permit.epoch_;
+	to->permit.expires_boot_ns_ = from->permit.expires_boot_ns_;
+	to->open = from->open;
+	to->captured = from->captured;
+	to->sent = from->sent;
+	to->acked = from->acked;
+	to->lost = from->lost;
+	to->live_passes = from->live_passes;
+	to->direct = from->direct;
+	to->started = from->started;
+	to->tick_due = from->tick_due;
+	to->capture_valid = from->capture_valid;
+}
 
+/* False: it was there already. */
+static bool remember(const struct epoch *state)
+{
+	struct epoch s;
+	uint64_t i;
+
+	canonical(&s, state);
+	i = hash(&s) % SEEN_MAX;
 	while (slots[i] != 0) {
-		if (memcmp(&seen[slots[i] - 1], s, sizeof(*s)) == 0)
+		if (memcmp(&seen[slots[i] - 1], &s, sizeof(s)) == 0)
 			return false;
 		i = (i + 1) % SEEN_MAX;
 	}
 	assert_true(nseen < SEEN_MAX / 2);
-	seen[nseen++] = *s;
+	memcpy(&seen[nseen++], &s, sizeof(s));
 	slots[i] = nseen;
 	return true;
 }
