@@ -17,7 +17,7 @@ PACKAGES_LAB="iproute2 util-linux procps kmod cpio busybox-static redis-tools ip
 PACKAGES_CLUSTER="corosync pacemaker pacemaker-cli-utils pcs resource-agents
 	tcpdump"
 PACKAGES_CHECK="clang llvm libclang-rt-14-dev valgrind shellcheck mandoc
-	tcpdump nftables"
+	tcpdump nftables resource-agents libxml2-utils openssl python3"
 
 packages_missing() {
 	local p have
