@@ -557,8 +557,6 @@ void standby_free(struct standby *s)
 
 int standby_ready(struct standby *s)
 {
-	/* Of an image that is no more: after a guest that did not start. */
-	standby_close(s);
 	return receiver_new(&s->receiver, s->env->dops->ram(s->env->driver),
 			    s->env->dops->npages(s->env->driver));
 }

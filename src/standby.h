@@ -34,7 +34,8 @@ int standby_new(struct standby **out, struct env *env,
 		size_t err_bytes);
 void standby_free(struct standby *s);
 
-/* The driver is STANDBY: its RAM image may be written to. 0 or -errno. */
+/* The driver is STANDBY: its RAM image may be written to.  Call standby_close()
+ * before the driver is made STANDBY again.  0 or -errno. */
 int standby_ready(struct standby *s);
 /* The driver is about to be something else: drop connection and state. */
 void standby_close(struct standby *s);
