@@ -319,16 +319,16 @@ node_attrs() { # NODE ATTR=VALUE...
 }
 online() { node_attrs "$1" online=true unclean=false pending=false && has_dc; }
 offline() { node_attrs "$1" online=false unclean=false; }
-has_dc() { crm_xml | grep -q '<current_dc present="true"'; }
-quorate() { crm_xml | grep -q 'with_quorum="true"'; }
+has_dc() { crm_xml | has '<current_dc present="true"'; }
+quorate() { crm_xml | has 'with_quorum="true"'; }
 
 located() {
 	quiet "$(asked)" timeout 20 crm_resource --locate --resource "$1" \
 		2>/dev/null
 }
-promoted() { located "$1" | grep -q "on: $2 Promoted\$"; }
-unpromoted() { located "$1" | grep -qE "on: $2 *\$"; }
-started() { located "$1" | grep -q "is running on: "; }
+promoted() { located "$1" | has "on: $2 Promoted\$"; }
+unpromoted() { located "$1" | has -E "on: $2 *\$"; }
+started() { located "$1" | has "is running on: "; }
 stopped() {
 	local out
 	out=$(quiet "$(asked)" timeout 20 crm_resource --locate --resource "$1" \
@@ -342,7 +342,7 @@ where_promoted() {
 # Nothing left to do.
 idle() { quiet "$(asked)" timeout 30 crm_resource --wait --timeout=20 >/dev/null 2>&1; }
 # A monitor that once found it degraded stays in the list until a cleanup.
-no_failures() { ! crm_xml | grep '<failure ' | grep -qv 'degraded)"'; }
+no_failures() { ! crm_xml | grep '<failure ' | has -v 'degraded)"'; }
 
 wait_for() {
 	local seconds=$1 what=$2

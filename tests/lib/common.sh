@@ -76,6 +76,14 @@ wait_until() {
 	done
 }
 
+# CMD | has GREP-ARGS...: does its output match?  All of it is read first: with
+# pipefail, a CMD that writes on after the first match fails of SIGPIPE.
+has() {
+	local all
+	all=$(cat)
+	grep -q "$@" <<<"$all"
+}
+
 # ---- processes, by stored pid only ----
 
 pid_alive() { kill -0 "$1" 2>/dev/null; }

@@ -15,8 +15,8 @@ case_create() {
 	[ "$(vm_value vm1 "$B" .state)" = standby ]
 	# A protected one is no failure and not degraded.
 	on "$P" crm_mon -1A
-	quiet "$P" crm_mon -1A | grep -q "vm1.*primary protected"
-	on "$P" pcs resource describe ocf:remus:vm | grep -q "config (required"
+	quiet "$P" crm_mon -1A | has "vm1.*primary protected"
+	on "$P" pcs resource describe ocf:remus:vm | has "config (required"
 	watch_start
 	watch_end vm1 "$P"
 }

@@ -115,7 +115,7 @@ not_anywhere() {
 	done
 }
 
-fenced() { power_log | grep -q " off $1: off"; }
+fenced() { power_log | has " off $1: off"; }
 
 newer() {
 	local now

@@ -101,5 +101,5 @@ lags() {
 refused_twice() { [ "$(power_log | grep -c " off $1: the switch is broken")" -ge 2 ]; }
 
 mon_says_unprotected() {
-	quiet "$P" crm_mon -1A | grep -qE "remus-vm1-state.*: primary (waiting|syncing|alone)"
+	quiet "$P" crm_mon -1A | has -E "remus-vm1-state.*: primary (waiting|syncing|alone)"
 }

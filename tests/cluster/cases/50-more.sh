@@ -37,12 +37,12 @@ case_third_node() {
 	vm_make vm1
 	# The agent says no there by itself; that stays in the list of failures.
 	wait_for 120 "vm1 protected" vm_protected vm1
-	! located vm1-clone | grep -q gamma
+	! located vm1-clone | has gamma
 	on alpha pcs constraint location vm1-clone avoids gamma
 	on alpha pcs resource cleanup vm1-clone
 	settled
 	look
-	! located vm1-clone | grep -q gamma
+	! located vm1-clone | has gamma
 	watch_start
 	node_crash "$P"
 	wait_for 60 "vm1 promoted on $B" promoted vm1-clone "$B"
