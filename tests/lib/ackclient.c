@@ -14,6 +14,9 @@
  * the run (--reconnect: connect again and count that; the one command that had
  * no answer may then have been done or not, and either is allowed).
  *
+ * --answers FILE gets the wall clock of every answer, in milliseconds, a line
+ * each: beside other logs it tells what a silence was made of.
+ *
  * Last line on stdout:
  *   acked=N stored=N lost=N duplicated=N reconnects=N blackout_ms=N
  *   p50_us=N p99_us=N max_us=N seconds=S error=...
@@ -44,7 +47,7 @@
 enum { VERDICT_GOOD = 0, VERDICT_BAD = 1, VERDICT_NONE = 2 };
 
 static struct {
-	const char *host, *port, *json, *tag;
+	const char *host, *port, *json, *tag, *answers;
 	double seconds; /* 0: until a signal comes */
 	double rate;	/* commands a second; 0: as fast as they are answered */
 	double stall_limit;
@@ -70,6 +73,7 @@ static struct {
 	uint32_t *latency_us;
 	size_t latencies, latencies_room;
 	bool verified;
+	FILE *answers;
 	char error[256];
 } run = { .fd = -1 };
 
@@ -326,10 +330,23 @@ static void note_latency(uint64_t ns)
 		ns / 1000 > UINT32_MAX ? UINT32_MAX : (uint32_t)(ns / 1000);
 }
 
+static void log_answer(void)
+{
+	struct timespec ts;
+
+	if (!run.answers)
+		return;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	fprintf(run.answers, "%lld.%03ld\n",
+		(long long)ts.tv_sec * 1000 + ts.tv_nsec / 1000000,
+		ts.tv_nsec / 1000 % 1000);
+}
+
 static void note_answer(uint64_t asked_ns)
 {
 	uint64_t now = now_ns();
 
+	log_answer();
 	if (now - run.answer_ns > run.blackout_ns)
 		run.blackout_ns = now - run.answer_ns;
 	run.answer_ns = now;
@@ -565,8 +582,8 @@ static void usage(void)
 {
 	fputs("usage: ackclient [--host H] [--port P] [--seconds N] [--rate N]\n"
 	      "                 [--tag T] [--keys N] [--stall-limit S]\n"
-	      "                 [--json FILE] [--reconnect] [--no-verify] "
-	      "[--quiet]\n", stderr);
+	      "                 [--json FILE] [--answers FILE] [--reconnect]\n"
+	      "                 [--no-verify] [--quiet]\n", stderr);
 }
 
 static int parse(int argc, char **argv)
@@ -574,6 +591,7 @@ static int parse(int argc, char **argv)
 	static const struct option longs[] = {
 		{ "host", 1, NULL, 'h' }, { "port", 1, NULL, 'p' },
 		{ "seconds", 1, NULL, 's' }, { "rate", 1, NULL, 'r' },
+		{ "answers", 1, NULL, 'a' },
 		{ "json", 1, NULL, 'j' }, { "tag", 1, NULL, 't' },
 		{ "keys", 1, NULL, 'k' }, { "stall-limit", 1, NULL, 'l' },
 		{ "reconnect", 0, NULL, 'R' }, { "verify", 0, NULL, 'v' },
@@ -589,6 +607,7 @@ static int parse(int argc, char **argv)
 		case 'p': opt.port = optarg; break;
 		case 's': opt.seconds = strtod(optarg, NULL); break;
 		case 'r': opt.rate = strtod(optarg, NULL); break;
+		case 'a': opt.answers = optarg; break;
 		case 'j': opt.json = optarg; break;
 		case 't': opt.tag = optarg; break;
 		case 'k': opt.keys = strtoull(optarg, NULL, 10); break;
@@ -618,6 +637,13 @@ int main(int argc, char **argv)
 		usage();
 		return VERDICT_NONE;
 	}
+	if (opt.answers && !(run.answers = fopen(opt.answers, "w"))) {
+		fprintf(stderr, "ackclient: %s: %s\n", opt.answers,
+			strerror(errno));
+		return VERDICT_NONE;
+	}
+	if (run.answers)
+		setvbuf(run.answers, NULL, _IOLBF, 0);
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGINT, &sa, NULL);
 	run.began_ns = run.answer_ns = now_ns();
@@ -629,6 +655,8 @@ int main(int argc, char **argv)
 	show(true);
 	report();
 	hang_up();
+	if (run.answers)
+		fclose(run.answers);
 	free(run.latency_us);
 	return rc;
 }

@@ -94,9 +94,14 @@ fake close-undone 21
 client 1 --reconnect
 has lost=0 duplicated=0 reconnects=1
 fake stall 21
-client 0 --seconds 2
+client 0 --seconds 2 --answers "$tmp/answers"
 has lost=0 duplicated=0 reconnects=0
 [ "$(value blackout_ms)" -ge 1400 ] || die "$name: silence not seen: $got"
+[ "$(wc -l <"$tmp/answers")" -eq "$(value acked)" ] ||
+	die "$name: $(wc -l <"$tmp/answers") answers written down: $got"
+awk -v silence="$(value blackout_ms)" 'NR > 1 && $1 - last >= silence - 1 {
+	found = 1 } { last = $1 } END { exit !found }' "$tmp/answers" ||
+	die "$name: the silence is not between the answers"
 fake mute 21
 client 2 --stall-limit 1
 [[ $got == *error=no\ answer* ]] || die "$name: $got"
