@@ -61,7 +61,9 @@ void primary_device_state(struct primary *p, int rc, const void *data,
 void primary_resumed(struct primary *p, int rc, const char *why);
 void primary_guest_gone(struct primary *p);
 
-/* Fills in what this side knows. */
+/* Fills in what this side knows; view: only state, reason and link_up, which
+ * cost nothing. */
+void primary_view(const struct primary *p, struct vm_status *out);
 void primary_status(const struct primary *p, struct vm_status *out);
 
 #endif

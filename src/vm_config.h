@@ -67,6 +67,7 @@ struct vm_config {
 	uint32_t shutdown_timeout_ms; /* 0: the guest is not asked */
 
 	/* local */
+	char **on_change; /* command and words, NULL-terminated; NULL: none */
 	gid_t group;	  /* may use the IPC besides root; 0: nobody */
 	char *state_dir;  /* default /var/lib/remus */
 	char *run_dir;	  /* default /run/remus */

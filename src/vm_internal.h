@@ -7,6 +7,7 @@
 
 #include "env.h"
 #include "ipc.h"
+#include "on_change.h"
 #include "primary.h"
 #include "standby.h"
 #include "status.h"
@@ -33,6 +34,7 @@ struct vm {
 	struct env env;
 	enum vm_phase phase;
 	struct ipc_server *ipc;
+	struct on_change *on_change; /* NULL: nobody wants to know */
 	struct standby *standby;
 	struct primary *primary; /* only in VM_PRIMARY and while it ends */
 	struct permit permit;	 /* for BOOTING and ACTIVATING */
@@ -67,6 +69,8 @@ void vm_pending_error(struct vm *vm, const char *why);
 
 /* ---- vm_commands.c ---- */
 
+/* What an observer sees, as a line: role, state, connection, ticket. */
+void vm_look(void *ctx, char *line, size_t bytes);
 void vm_command(void *ctx, struct ipc_request *req, const char *cmd,
 		const json_t *args);
 
