@@ -778,11 +778,9 @@ static uint64_t lag_ms(const struct primary *p)
 	return since == 0 ? 0 : (now_mono_ns() - since) / 1000000u;
 }
 
-void primary_status(const struct primary *p, struct vm_status *out)
+void primary_view(const struct primary *p, struct vm_status *out)
 {
-	struct conn *c = uplink_conn(p->uplink);
-	struct sender_stats ss;
-	struct conn_stats cs;
+	const struct conn *c = uplink_conn(p->uplink);
 
 	if (p->engine.ticket == EPOCH_TICKET_PROTECTED)
 		out->state = STATE_PROTECTED;
@@ -790,6 +788,16 @@ void primary_status(const struct primary *p, struct vm_status *out)
 		out->state = STATE_SYNCING;
 	if (c == NULL && uplink_started(p->uplink))
 		out->reason = uplink_why(p->uplink);
+	out->link_up = c != NULL;
+}
+
+void primary_status(const struct primary *p, struct vm_status *out)
+{
+	struct conn *c = uplink_conn(p->uplink);
+	struct sender_stats ss;
+	struct conn_stats cs;
+
+	primary_view(p, out);
 	out->epoch_committed = p->engine.acked;
 	out->pause_us = hist_quantiles(&p->pause_us);
 	out->dirty_pages = hist_quantiles(&p->dirty_pages);
@@ -800,7 +808,6 @@ void primary_status(const struct primary *p, struct vm_status *out)
 	out->sync_bytes_raw = ss.live_bytes_raw;
 	out->sync_bytes_sent = ss.live_bytes_sent;
 	out->lag_ms = lag_ms(p);
-	out->link_up = c != NULL;
 	if (c != NULL) {
 		conn_stats(c, &cs);
 		out->rtt_us = cs.rtt_us;

@@ -505,6 +505,15 @@ int vm_new(struct vm **out, struct vm_config *cfg, int self, qb_loop_t *loop,
 		vm_free(vm);
 		return rc;
 	}
+	if (cfg->on_change != NULL) {
+		rc = on_change_new(&vm->on_change, loop, cfg->on_change,
+				   vm_look, vm);
+		if (rc < 0) {
+			vm_free(vm);
+			return set_err(err, err_bytes, rc, "on_change: %s",
+				       strerror(-rc));
+		}
+	}
 	prepare(vm);
 	*out = vm;
 	return 0;
@@ -525,6 +534,7 @@ void vm_free(struct vm *vm)
 	if (vm == NULL)
 		return;
 	env = &vm->env;
+	on_change_free(vm->on_change);
 	primary_free(vm->primary);
 	standby_free(vm->standby);
 	if (env->driver != NULL)

@@ -58,16 +58,24 @@ static void fill_common(struct vm *vm, struct vm_status *st, char *ticket,
 	st->compression = env->cfg->compression;
 }
 
-static void fill_role(struct vm *vm, struct vm_status *st)
+static enum vm_role role_of(const struct vm *vm)
 {
-	st->role = vm->primary != NULL || vm->phase == VM_BOOTING ||
-				   vm->phase == VM_ACTIVATING ||
-				   vm->phase == VM_CLEARING
-			   ? ROLE_PRIMARY
-			   : ROLE_BACKUP;
+	return vm->primary != NULL || vm->phase == VM_BOOTING ||
+			       vm->phase == VM_ACTIVATING ||
+			       vm->phase == VM_CLEARING
+		       ? ROLE_PRIMARY
+		       : ROLE_BACKUP;
+}
+
+/* `side` adds what a primary knows. */
+static void fill_role(struct vm *vm, struct vm_status *st,
+		      void (*side)(const struct primary *p,
+				   struct vm_status *out))
+{
+	st->role = role_of(vm);
 	if (vm->primary != NULL) {
 		st->state = vm->took_over ? STATE_ACTIVE : STATE_ALONE;
-		primary_status(vm->primary, st);
+		side(vm->primary, st);
 	} else if (vm->standby != NULL) {
 		standby_status(vm->standby, st);
 	}
@@ -75,6 +83,20 @@ static void fill_role(struct vm *vm, struct vm_status *st)
 		st->state = STATE_FAILED;
 	if (vm->reason[0] != '\0')
 		st->reason = vm->reason;
+}
+
+void vm_look(void *ctx, char *line, size_t bytes)
+{
+	struct vm *vm = ctx;
+	const struct ticket *t = vm->env.aops->ticket(vm->env.arbiter);
+	struct vm_status st = { 0 };
+	char ticket[TICKET_STR_MAX];
+
+	fill_role(vm, &st, primary_view);
+	snprintf(line, bytes, "%s %s, link %s, generation %llu %s",
+		 vm_role_to_str(st.role), vm_state_to_str(st.state),
+		 st.link_up ? "up" : "down", (unsigned long long)t->generation,
+		 ticket_to_str(t, ticket, sizeof(ticket)));
 }
 
 static void cmd_status(struct vm *vm, struct ipc_request *req,
@@ -85,7 +107,7 @@ static void cmd_status(struct vm *vm, struct ipc_request *req,
 
 	(void)args;
 	fill_common(vm, &st, ticket, sizeof(ticket));
-	fill_role(vm, &st);
+	fill_role(vm, &st, primary_status);
 	ipc_reply_ok(req, status_to_json(&st));
 }
 

@@ -176,6 +176,9 @@ void vm_config_free(struct vm_config *c)
 	for (size_t i = 0; c->qemu_args != NULL && c->qemu_args[i] != NULL; i++)
 		free(c->qemu_args[i]);
 	free(c->qemu_args);
+	for (size_t i = 0; c->on_change != NULL && c->on_change[i] != NULL; i++)
+		free(c->on_change[i]);
+	free(c->on_change);
 	free(c->path);
 	free(c->driver);
 	free(c->kernel);

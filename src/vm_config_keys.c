@@ -11,7 +11,7 @@
 #include "qemu_cmdline.h"
 #include "util.h"
 
-#define QEMU_ARGS_MAX 256
+#define WORDS_MAX 256
 
 struct key {
 	const char *name;
@@ -209,31 +209,55 @@ static int set_node(struct parse *p, const struct key *k, char *value)
 	return 0;
 }
 
-static int add_arg(struct parse *p, const char *word)
+/* One more word at the end of a NULL-terminated list of `n`. */
+static int add_word(struct parse *p, const struct key *k, char ***list,
+		    size_t *n, const char *word)
 {
-	char **args = p->c->qemu_args;
+	char **words = *list;
 
-	if (p->n_args >= QEMU_ARGS_MAX)
-		return config_bad(p, p->line, "more than %d words in qemu_arg",
-				  QEMU_ARGS_MAX);
-	args = realloc(args, (p->n_args + 2) * sizeof(*args));
-	if (args == NULL)
+	if (*n >= WORDS_MAX)
+		return config_bad(p, p->line, "more than %d words in %s",
+				  WORDS_MAX, k->name);
+	words = realloc(words, (*n + 2) * sizeof(*words));
+	if (words == NULL)
 		return -ENOMEM;
-	p->c->qemu_args = args;
-	args[p->n_args] = strdup(word);
-	args[p->n_args + 1] = NULL;
-	return args[p->n_args++] == NULL ? -ENOMEM : 0;
+	*list = words;
+	words[*n] = strdup(word);
+	words[*n + 1] = NULL;
+	return words[(*n)++] == NULL ? -ENOMEM : 0;
 }
 
-static int set_args(struct parse *p, const struct key *k, char *value)
+static int add_words(struct parse *p, const struct key *k, char ***list,
+		     size_t *n, char *value)
 {
-	char why[256], *save = NULL;
-	size_t first = p->n_args;
+	char *save = NULL;
 	int rc = 0;
 
 	for (char *w = strtok_r(value, " \t", &save); w != NULL && rc == 0;
 	     w = strtok_r(NULL, " \t", &save))
-		rc = add_arg(p, w);
+		rc = add_word(p, k, list, n, w);
+	return rc;
+}
+
+/* A program by its path, and its words. */
+static int set_command(struct parse *p, const struct key *k, char *value)
+{
+	size_t n = 0;
+
+	if (value[0] != '/')
+		return config_bad(p, p->line,
+				  "%s begins with the absolute path of a "
+				  "program, not '%s'",
+				  k->name, value);
+	return add_words(p, k, member(p, k), &n, value);
+}
+
+static int set_args(struct parse *p, const struct key *k, char *value)
+{
+	size_t first = p->n_args;
+	char why[256];
+	int rc = add_words(p, k, &p->c->qemu_args, &p->n_args, value);
+
 	if (rc < 0)
 		return rc;
 	/* Line by line, so that the refusal names the right one. */
@@ -288,6 +312,7 @@ static const struct key keys[] = {
 	  .max = 60000, .fallback = "1500" },
 	{ "shutdown_timeout", set_time, AT(shutdown_timeout_ms), .min = 0,
 	  .max = 600000, .fallback = "20000" },
+	{ "on_change", set_command, AT(on_change) },
 	{ "group", .set = set_group },
 	{ "state_dir", set_path, AT(state_dir), .fallback = "/var/lib/remus" },
 	{ "run_dir", set_path, AT(run_dir), .fallback = "/run/remus" },

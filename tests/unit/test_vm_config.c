@@ -405,7 +405,8 @@ static void takes_every_key(void **state)
 		    "max_in_flight = 1\ncapture = 8M\ncache = 1G\n"
 		    "compression = off\nheartbeat = 100ms\n"
 		    "link_timeout = 200\ngroup = 12\nstate_dir = @/state\n"
-		    "run_dir = @/run\ndriver = qemu");
+		    "run_dir = @/run\ndriver = qemu\n"
+		    "on_change = /bin/echo  one two");
 	c = accepted();
 	assert_int_equal(c->cpus, 4);
 	assert_string_equal(c->initrd, image);
@@ -416,6 +417,10 @@ static void takes_every_key(void **state)
 	assert_string_equal(c->qemu_args[2], "-cpu");
 	assert_string_equal(c->qemu_args[3], "max");
 	assert_null(c->qemu_args[4]);
+	assert_string_equal(c->on_change[0], "/bin/echo");
+	assert_string_equal(c->on_change[1], "one");
+	assert_string_equal(c->on_change[2], "two");
+	assert_null(c->on_change[3]);
 	assert_string_equal(c->tracker, "compare");
 	assert_string_equal(c->gate, "plug");
 	assert_string_equal(c->bridge, "br0");
