@@ -55,7 +55,7 @@ struct primary {
 	void *checkpoint_ctx;
 	uint64_t checkpoint_epoch;
 
-	struct hist pause_us, dirty_pages, ack_us;
+	struct hist pause_us, dirty_pages, track_us, ack_us;
 	uint64_t epochs, held_pauses, resyncs, resyncs_full;
 	bool synced_before, link_full, handing_over;
 	uint64_t sync_total;
@@ -147,6 +147,7 @@ static void act_capture(struct primary *p, uint64_t epoch)
 {
 	struct inflight_slot *s = inflight_find(&p->inflight, epoch);
 	int rc = p->env->gops->barrier(p->env->gate, epoch);
+	uint64_t began_ns;
 
 	if (rc < 0) {
 		fail(p, "the gate cannot close an epoch");
@@ -158,7 +159,9 @@ static void act_capture(struct primary *p, uint64_t epoch)
 		fail(p, "more epochs in flight than there may be");
 		return;
 	}
+	began_ns = now_mono_ns();
 	collect(p);
+	hist_add(&p->track_us, (now_mono_ns() - began_ns) / 1000);
 	capture_pages(&p->capture, &p->todo);
 	page_bitmap_or(&s->pages, &p->todo);
 	page_bitmap_clear_all(&p->todo);
@@ -801,6 +804,7 @@ void primary_status(const struct primary *p, struct vm_status *out)
 	out->epoch_committed = p->engine.acked;
 	out->pause_us = hist_quantiles(&p->pause_us);
 	out->dirty_pages = hist_quantiles(&p->dirty_pages);
+	out->track_us = hist_quantiles(&p->track_us);
 	out->ack_us = hist_quantiles(&p->ack_us);
 	sender_stats(p->sender, &ss);
 	out->bytes_raw = ss.bytes_raw;

@@ -134,6 +134,7 @@ static void put_measures(json_t *o, const struct vm_status *s)
 	put(o, "epochs", number(s->epochs));
 	put(o, "pause_us", quantiles_json(&s->pause_us));
 	put(o, "dirty_pages", quantiles_json(&s->dirty_pages));
+	put(o, "track_us", quantiles_json(&s->track_us));
 	put(o, "ack_us", quantiles_json(&s->ack_us));
 	put(o, "bytes_raw", number(s->bytes_raw));
 	put(o, "bytes_sent", number(s->bytes_sent));

@@ -51,7 +51,7 @@ struct vm_status {
 	const char *ticket;	 /* "none", "protected(a,b)", "alone(a)" */
 	uint64_t epoch_committed;
 	uint32_t interval_ms;
-	struct quantiles pause_us, dirty_pages, ack_us;
+	struct quantiles pause_us, dirty_pages, track_us, ack_us;
 	uint64_t bytes_raw, bytes_sent; /* of checkpoints: pages * 4096; wire
 					   bytes, everything counted */
 	uint64_t sync_bytes_raw, sync_bytes_sent; /* of live passes */

@@ -107,6 +107,7 @@ static void json_has_every_member(void **state)
 			       .pause_us = { 1, 2, 3 },
 			       .dirty_pages = { 4, 5, 6 },
 			       .ack_us = { 7, 8, 9 },
+			       .track_us = { 3, 2, 1 },
 			       .gate = { .held = 10, .released = 11,
 					 .dropped = 12, .held_bytes = 13,
 					 .inbound = 14 },
@@ -133,6 +134,9 @@ static void json_has_every_member(void **state)
 	o = json_object_get(j, "ack_us");
 	assert_int_equal(num(o, "p50") * 100 + num(o, "p99") * 10 +
 			 num(o, "max"), 789);
+	o = json_object_get(j, "track_us");
+	assert_int_equal(num(o, "p50") * 100 + num(o, "p99") * 10 +
+			 num(o, "max"), 321);
 	o = json_object_get(j, "gate");
 	assert_int_equal(num(o, "held"), 10);
 	assert_int_equal(num(o, "released"), 11);
