@@ -4,8 +4,9 @@
 # watch.sh - virtual machines under the cluster, and who judges them: a client
 # that counts what was acknowledged, and an ear at every host's cable.
 #
-#   vm_make VM [WORD...]      definition on both nodes, then `pcs resource
-#                             create` with the further words
+#   vm_files VM               key and definition on both nodes
+#   vm_make VM [WORD...]      the same, then `pcs resource create` with the
+#                             further words
 #   settled                   all nodes online, every VM of $VMS protected, no
 #                             failure
 #   look                      sets P, where vm1 runs, and B, where its backup is;
@@ -25,12 +26,17 @@ declare -A WATCH_COUNT=() WATCH_TAG=() WATCH_EARS=()
 VMS=(vm1)
 WATCH_RATE=${WATCH_RATE:-100}
 
-vm_make() {
+vm_files() {
 	local vm=$1
-	shift
 	VM=$vm VM_IP=${VM_ADDR[$vm]} VM_TAP=${vm}t0 vm_define
 	sed -i "s/:7070/:${VM_PORT[$vm]}/" "$(host_dir alpha etc)/$vm.conf" \
 		"$(host_dir beta etc)/$vm.conf"
+}
+
+vm_make() {
+	local vm=$1
+	shift
+	vm_files "$vm"
 	on "$(any)" pcs resource create "$vm" ocf:remus:vm \
 		"config=/etc/remus/$vm.conf" "$@" promotable notify=true
 }

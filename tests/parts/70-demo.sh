@@ -1,9 +1,9 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# tests/demo, once for each way to fail
+# tests/demo, once for each way to fail, with a cluster and without one
 
-for kind in host remusd link; do
-	t_run "demo --kill=$kind" "$SRC/tests/demo" --seconds 8 --kill=$kind ||
-		continue
+for words in --kill={host,remusd,link} --plain\ --kill={host,remusd,link}; do
+	# shellcheck disable=SC2086 # words
+	t_run "demo $words" "$SRC/tests/demo" --seconds 8 $words || continue
 	t_last_line
 done
