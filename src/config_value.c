@@ -208,3 +208,24 @@ void mac_from_name(const char *name, char out[18])
 	snprintf(out, 18, "52:54:00:%02x:%02x:%02x", (h >> 16) & 0xff,
 		 (h >> 8) & 0xff, h & 0xff);
 }
+
+bool url_ok(const char *text)
+{
+	size_t scheme = strncmp(text, "http://", 7) == 0    ? 7
+			: strncmp(text, "https://", 8) == 0 ? 8
+							    : 0;
+	const char *host = text + scheme, *colon = strrchr(host, ':');
+	uint64_t port;
+
+	if (scheme == 0 || colon == NULL || colon == host ||
+	    parse_uint(colon + 1, 1, 65535, &port) < 0)
+		return false;
+	/* Names, IPv4, and IPv6 in brackets. */
+	if (host[0] == '[')
+		return colon > host + 2 && colon[-1] == ']' &&
+		       strspn(host + 1, "0123456789abcdefABCDEF:.") ==
+			       (size_t)(colon - host - 2);
+	return strspn(host, "0123456789abcdefghijklmnopqrstuvwxyz"
+			    "ABCDEFGHIJKLMNOPQRSTUVWXYZ-.") ==
+	       (size_t)(colon - host);
+}

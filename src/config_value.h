@@ -37,4 +37,7 @@ bool ifname_ok(const char *text);
 /* An address in 52:54:00 that follows from the name, the same everywhere. */
 void mac_from_name(const char *name, char out[18]);
 
+/* "http://HOST:PORT" or "https://HOST:PORT": no path, no credentials. */
+bool url_ok(const char *text);
+
 #endif

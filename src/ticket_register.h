@@ -38,7 +38,6 @@
 
 #include "ticket.h"
 
-#define WITNESSES_MAX 9
 #define TICKET_DRIFT_PERMILLE 10
 #define TICKET_LEASE_MS_MIN 500
 #define TICKET_LEASE_MS_MAX 60000

@@ -102,6 +102,13 @@ static int fill_computed(struct parse *p)
 		c->gate = strdup(strcmp(c->driver, "fake") == 0 ? "fake"
 								: "relay");
 	c->alone_run = true;
+	/* Witnesses let the primary go on alone as soon as it knows that its
+	 * backup does not answer; it had better know soon. */
+	if (strcmp(c->arbiter, "witness") == 0 &&
+	    !config_given(p, "link_timeout") && !config_given(p, "heartbeat")) {
+		c->heartbeat_ms = 30;
+		c->link_timeout_ms = 150;
+	}
 	return c->gate == NULL ? -ENOMEM : 0;
 }
 
@@ -192,6 +199,9 @@ void vm_config_free(struct vm_config *c)
 	free(c->tap);
 	free(c->bridge);
 	free(c->key_file);
+	free(c->arbiter);
+	free(c->witness_key);
+	free(c->witness_ca);
 	free(c->state_dir);
 	free(c->run_dir);
 	explicit_bzero(c, sizeof(*c));

@@ -28,6 +28,13 @@ struct vm_node {
 	socklen_t addr_bytes;
 };
 
+#define WITNESSES_MAX 9
+
+struct witness_address {
+	char name[VM_NAME_MAX + 1]; /* "w1" */
+	char url[256];		    /* "http://192.0.2.7:7071", or https: */
+};
+
 enum vm_accel { VM_ACCEL_AUTO = 0, VM_ACCEL_KVM, VM_ACCEL_TCG };
 
 struct vm_config {
@@ -65,6 +72,15 @@ struct vm_config {
 	bool compression;	 /* off: pages go raw */
 	uint32_t heartbeat_ms, link_timeout_ms;
 	uint32_t shutdown_timeout_ms; /* 0: the guest is not asked */
+
+	/* who decides */
+	char *arbiter;	       /* operator (default) | witness */
+	struct witness_address witness[WITNESSES_MAX];
+	unsigned int witnesses;
+	char *witness_key;     /* file; NULL only with arbiter operator */
+	char *witness_ca;      /* NULL: the system's */
+	uint32_t lease_ms;     /* of alone(X) */
+	uint32_t witness_timeout_ms; /* of one request */
 
 	/* local */
 	char **on_change; /* command and words, NULL-terminated; NULL: none */

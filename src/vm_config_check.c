@@ -6,10 +6,11 @@
 #include "vm_config_parse.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "key_file.h"
 
 #define MIB ((uint64_t)1 << 20)
 
@@ -31,6 +32,33 @@ static int check_nodes(struct parse *p)
 	if (strcmp(a->address, b->address) == 0)
 		return config_bad(p, p->node_line[1],
 				  "both nodes have the address %s", a->address);
+	return 0;
+}
+
+static int check_witnesses(struct parse *p)
+{
+	const struct vm_config *c = p->c;
+	bool wanted = strcmp(c->arbiter, "witness") == 0;
+
+	if (!wanted && c->witnesses > 0)
+		return config_bad(p, p->witness_line[0],
+				  "witness without arbiter = witness");
+	if (wanted && c->witnesses == 0)
+		return config_bad(p, config_line_of(p, "arbiter"),
+				  "arbiter = witness without a 'witness'");
+	if (wanted && c->witness_key == NULL)
+		return config_bad(p, config_line_of(p, "arbiter"),
+				  "arbiter = witness without 'witness_key'");
+	for (unsigned int i = 0; i < c->witnesses; i++)
+		for (unsigned int j = 0; j < i; j++)
+			if (strcmp(c->witness[i].name, c->witness[j].name) ==
+				    0 ||
+			    strcmp(c->witness[i].url, c->witness[j].url) == 0)
+				return config_bad(
+					p, p->witness_line[i],
+					"witness %s is witness %s of line %u",
+					c->witness[i].name, c->witness[j].name,
+					p->witness_line[j]);
 	return 0;
 }
 
@@ -66,6 +94,8 @@ static int check_together(struct parse *p)
 			"link_timeout (%u ms) is less than twice heartbeat "
 			"(%u ms)",
 			c->link_timeout_ms, c->heartbeat_ms);
+	if (check_witnesses(p) < 0)
+		return -EINVAL;
 	return check_nodes(p);
 }
 
@@ -95,6 +125,10 @@ static int check_files(struct parse *p)
 		rc = check_readable(p, "initrd", c->initrd);
 	if (rc == 0)
 		rc = check_readable(p, "key_file", c->key_file);
+	if (rc == 0)
+		rc = check_readable(p, "witness_key", c->witness_key);
+	if (rc == 0)
+		rc = check_readable(p, "witness_ca", c->witness_ca);
 	if (rc < 0)
 		return rc;
 	if (stat(c->ram_dir, &st) < 0 || !S_ISDIR(st.st_mode))
@@ -104,62 +138,15 @@ static int check_files(struct parse *p)
 	return 0;
 }
 
-/* fstat of what is open, so that the file that was judged is the one read. */
-static int check_key_stat(struct parse *p, int fd)
-{
-	unsigned int at = config_line_of(p, "key_file");
-	const char *path = p->c->key_file;
-	struct stat st;
-
-	if (fstat(fd, &st) < 0)
-		return config_bad(p, at, "key_file '%s': %s", path,
-				  strerror(errno));
-	if (st.st_uid != 0 && st.st_uid != geteuid())
-		return config_bad(p, at,
-				  "key_file '%s' belongs to user %u; it must "
-				  "belong to root",
-				  path, (unsigned int)st.st_uid);
-	if ((st.st_mode & 077) != 0)
-		return config_bad(
-			p, at,
-			"key_file '%s' has mode %04o, open to group "
-			"or others; chmod it to 0600, and take a new key if "
-			"anybody may have read it",
-			path, (unsigned int)st.st_mode & 07777);
-	return 0;
-}
-
 static int read_key(struct parse *p)
 {
-	unsigned int at = config_line_of(p, "key_file");
 	struct vm_config *c = p->c;
-	uint8_t buf[VM_KEY_BYTES_MAX + 1];
-	ssize_t n;
-	int fd, rc;
+	char why[512] = "";
 
-	fd = open(c->key_file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		return config_bad(p, at, "key_file '%s': %s", c->key_file,
-				  strerror(errno));
-	rc = check_key_stat(p, fd);
-	n = rc < 0 ? 0 : read(fd, buf, sizeof(buf));
-	if (rc == 0 && n < 0)
-		rc = config_bad(p, at, "key_file '%s': %s", c->key_file,
-				strerror(errno));
-	else if (rc == 0 && (n < VM_KEY_BYTES_MIN || n > VM_KEY_BYTES_MAX))
-		rc = config_bad(p, at,
-				"key_file '%s' holds %s bytes; it must hold %d "
-				"to %d random bytes",
-				c->key_file,
-				n < VM_KEY_BYTES_MIN ? "too few" : "too many",
-				VM_KEY_BYTES_MIN, VM_KEY_BYTES_MAX);
-	close(fd);
-	if (rc == 0) {
-		memcpy(c->key, buf, (size_t)n);
-		c->key_bytes = (size_t)n;
-	}
-	explicit_bzero(buf, sizeof(buf));
-	return rc;
+	if (key_file_read(c->key_file, c->key, &c->key_bytes, why,
+			  sizeof(why)) < 0)
+		return config_bad(p, config_line_of(p, "key_file"), "%s", why);
+	return 0;
 }
 
 int config_check(struct parse *p)

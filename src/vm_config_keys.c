@@ -209,6 +209,26 @@ static int set_node(struct parse *p, const struct key *k, char *value)
 	return 0;
 }
 
+static int set_witness(struct parse *p, const struct key *k, char *value)
+{
+	struct witness_address *w = &p->c->witness[p->c->witnesses];
+	char *url = value + strcspn(value, " \t");
+
+	if (*url != '\0')
+		*url++ = '\0';
+	url += strspn(url, " \t");
+	if (!vm_name_ok(value) || !url_ok(url) ||
+	    strlen(url) >= sizeof(w->url))
+		return config_bad(p, p->line,
+				  "%s is NAME http://ADDRESS:PORT (or https:), "
+				  "not '%s %.64s'",
+				  k->name, value, url);
+	strcpy(w->name, value);
+	strcpy(w->url, url);
+	p->witness_line[p->c->witnesses++] = p->line;
+	return 0;
+}
+
 /* One more word at the end of a NULL-terminated list of `n`. */
 static int add_word(struct parse *p, const struct key *k, char ***list,
 		    size_t *n, const char *word)
@@ -312,6 +332,15 @@ static const struct key keys[] = {
 	  .max = 60000, .fallback = "1500" },
 	{ "shutdown_timeout", set_time, AT(shutdown_timeout_ms), .min = 0,
 	  .max = 600000, .fallback = "20000" },
+	{ "arbiter", set_choice, AT(arbiter), .choices = "|operator|witness|",
+	  .fallback = "operator" },
+	{ "witness", set_witness, .times = WITNESSES_MAX },
+	{ "witness_key", set_path, AT(witness_key) },
+	{ "witness_ca", set_path, AT(witness_ca) },
+	{ "witness_timeout", set_time, AT(witness_timeout_ms), .min = 50,
+	  .max = 10000, .fallback = "500" },
+	{ "lease", set_time, AT(lease_ms), .min = 500, .max = 60000,
+	  .fallback = "3000" },
 	{ "on_change", set_command, AT(on_change) },
 	{ "group", .set = set_group },
 	{ "state_dir", set_path, AT(state_dir), .fallback = "/var/lib/remus" },
@@ -327,6 +356,11 @@ static const struct key *find_key(const char *name)
 			return &keys[i];
 	}
 	return NULL;
+}
+
+bool config_given(const struct parse *p, const char *name)
+{
+	return p->count[find_key(name) - keys] > 0;
 }
 
 unsigned int config_line_of(const struct parse *p, const char *name)

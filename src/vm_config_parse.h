@@ -19,7 +19,7 @@
 #include "vm_config.h"
 
 #define LINE_BYTES_MAX 4096
-#define KEYS_MAX 40
+#define KEYS_MAX 48
 
 struct parse {
 	struct vm_config *c;
@@ -28,6 +28,7 @@ struct parse {
 	unsigned int at[KEYS_MAX];    /* line of each key, 0: not given */
 	unsigned int count[KEYS_MAX];
 	unsigned int node_line[2];
+	unsigned int witness_line[WITNESSES_MAX];
 	size_t n_args;
 	char *err;
 	size_t err_bytes;
@@ -42,6 +43,7 @@ int config_give(struct parse *p, char *name, char *value);
 int config_fallbacks(struct parse *p);
 int config_check(struct parse *p);
 
+bool config_given(const struct parse *p, const char *name);
 /* The line that gave `name` (a key that exists), or the file's last one when
  * it was not given. */
 unsigned int config_line_of(const struct parse *p, const char *name);

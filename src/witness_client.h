@@ -19,11 +19,6 @@
 
 struct witness_client;
 
-struct witness_address {
-	char name[VM_NAME_MAX + 1]; /* "w1" */
-	char url[256];		    /* "http://192.0.2.7:7071", or https: */
-};
-
 struct witness_client_config {
 	const char *self; /* this node's name: the key's owner */
 	struct witness_address witness[WITNESSES_MAX];

@@ -211,6 +211,30 @@ static const struct {
 	  "link_timeout (499 ms) is less than twice heartbeat (250 ms)" },
 	{ 5, "heartbeat = 1s", 10,
 	  "link_timeout (1500 ms) is less than twice heartbeat (1000 ms)" },
+	/* witnesses */
+	{ 5, "arbiter = witness", 5,
+	  "arbiter = witness without a 'witness'" },
+	{ 5, "witness = w1 http://192.0.2.9:7071", 5,
+	  "witness without arbiter = witness" },
+	{ 5, "arbiter = witness\nwitness = w1 http://192.0.2.9:7071", 5,
+	  "arbiter = witness without 'witness_key'" },
+	{ 5, "arbiter = witness\nwitness_key = @/key\n"
+	     "witness = w1 http://192.0.2.9:7071\n"
+	     "witness = w1 http://192.0.2.10:7071", 8,
+	  "witness w1 is witness w1 of line 7" },
+	{ 5, "witness = w1", 5,
+	  "witness is NAME http://ADDRESS:PORT (or https:), not 'w1 '" },
+	{ 5, "witness = w1 ftp://192.0.2.9:7071", 5,
+	  "witness is NAME http://ADDRESS:PORT (or https:), not 'w1 "
+	  "ftp://192.0.2.9:7071'" },
+	{ 5, "witness = w1 http://192.0.2.9", 5,
+	  "witness is NAME http://ADDRESS:PORT (or https:), not 'w1 "
+	  "http://192.0.2.9'" },
+	{ 5, "witness = w1 http://a@192.0.2.9:1", 5,
+	  "witness is NAME http://ADDRESS:PORT (or https:), not 'w1 "
+	  "http://a@192.0.2.9:1'" },
+	{ 5, "lease = 100ms", 5,
+	  "lease is a time from 500ms to 60000ms, not '100ms'" },
 	/* nodes */
 	{ 8, "node = alpha", 8, "node is NAME ADDRESS:PORT, not 'alpha'" },
 	{ 8, "node = alpha host.example:7070", 8,
@@ -436,6 +460,33 @@ static void takes_every_key(void **state)
 	vm_config_free(c);
 }
 
+static void witnesses_make_the_link_time_out_sooner(void **state)
+{
+	struct vm_config *c;
+
+	(void)state;
+	put_conf(5, "arbiter = witness\nwitness_key = @/key\n"
+		    "witness = w1 http://192.0.2.9:7071\n"
+		    "witness = w2 https://[2001:db8::9]:7071\n"
+		    "witness = w3 http://w3.example:80");
+	c = accepted();
+	assert_string_equal(c->arbiter, "witness");
+	assert_int_equal(c->witnesses, 3);
+	assert_string_equal(c->witness[1].name, "w2");
+	assert_string_equal(c->witness[1].url, "https://[2001:db8::9]:7071");
+	assert_int_equal(c->link_timeout_ms, 150);
+	assert_int_equal(c->heartbeat_ms, 30);
+	assert_int_equal(c->lease_ms, 3000);
+	vm_config_free(c);
+	put_conf(5, "arbiter = witness\nwitness_key = @/key\n"
+		    "witness = w1 http://192.0.2.9:7071\n"
+		    "link_timeout = 800");
+	c = accepted();
+	assert_int_equal(c->link_timeout_ms, 800);
+	assert_int_equal(c->heartbeat_ms, 250);
+	vm_config_free(c);
+}
+
 static void fake_driver_needs_no_tap(void **state)
 {
 	struct vm_config *c;
@@ -534,6 +585,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(takes_a_good_file_and_fills_in_the_rest),
 		cmocka_unit_test(takes_every_key),
+		cmocka_unit_test(witnesses_make_the_link_time_out_sooner),
 		cmocka_unit_test(fake_driver_needs_no_tap),
 		cmocka_unit_test(refuses_each_wrong_line_by_its_number),
 		cmocka_unit_test(refuses_a_key_that_is_no_secret),
