@@ -19,15 +19,16 @@ struct ticket_acceptor {
 		struct ticket value;
 	} stored;
 	/* A lease that was given and may not have run out.  Its holder's own
-	 * ACCEPT of protected() or none gives it back (the holder's output has
-	 * stopped before); nobody else's does. */
+	 * ACCEPT for PROTECTED or END gives it back (the holder's output has
+	 * stopped before); nothing else does: who reads, or fences another,
+	 * may do so on the holder's node and know nothing of its output. */
 	char leased_to[VM_NAME_MAX + 1];
 	uint64_t leased_until_ms; /* drift included */
 };
 
-/* What this witness sees, as of now, of copies other than on `from`: the
- * caller's probes decide.  For TAKEOVER, BOOT and FENCE a `seen` copy refuses
- * the promise. */
+/* What this witness sees, as of now, of copies other than on `from`, or, of
+ * FENCE, on `target`: the caller's probes decide.  For TAKEOVER, BOOT and FENCE
+ * a `seen` copy refuses the promise. */
 struct ticket_evidence {
 	bool seen;
 	const char *why; /* "alpha's remusd served 120 ms ago", … */
@@ -35,7 +36,8 @@ struct ticket_evidence {
 
 /* From what was stored.  Any lease may have been given just before: one of
  * lease_max_ms counts from now for the holder of alone(X), and where nothing
- * tells the holder, for everybody ("*": nobody gets alone() until then). */
+ * tells the holder, for everybody ("*": nobody gets alone() until then).  Who
+ * never promised anything has given none. */
 void ticket_acceptor_restart(struct ticket_acceptor *a, uint64_t now_ms,
 			     uint32_t lease_max_ms);
 

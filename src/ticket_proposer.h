@@ -19,7 +19,8 @@ struct ticket_outcome {
 	/* 0: decided, `value` is the ticket.  -EPERM: the ticket is `value`,
 	 * which does not allow it.  -EBUSY: a majority cannot be had because
 	 * witnesses see a copy elsewhere, or its lease runs, until the end of
-	 * time; -ETIMEDOUT: no majority answered: not known. */
+	 * time; -ETIMEDOUT: no majority answered.  After these two it is not
+	 * known what became of it: it may be decided yet. */
 	int rc;
 	struct ticket value;
 	/* FENCE: leases of the target may be used until then (our clock). */
@@ -47,6 +48,7 @@ struct ticket_request {
 	char peer[VM_NAME_MAX + 1];   /* ticket_change(): peer */
 	char target[VM_NAME_MAX + 1]; /* FENCE */
 	uint64_t above;		      /* BOOT */
+	uint64_t generation;	      /* TAKEOVER; ALONE, 0: any */
 	uint32_t give_up_ms;	      /* from the start */
 };
 
@@ -57,8 +59,9 @@ struct ticket_proposer *
 ticket_proposer_new(const struct ticket_proposer_config *c);
 void ticket_proposer_free(struct ticket_proposer *p);
 
-/* Begin a round.  PROTECTED and END give the lease up first: no permit holds
- * from this call on, whatever becomes of the round.  0 or -EBUSY. */
+/* Begin a round.  BOOT, TAKEOVER, PROTECTED and END give the lease up first: no
+ * permit holds from this call on, whatever becomes of the round.  0 or -EBUSY
+ * (one is under way, or its outcome was not taken). */
 int ticket_proposer_start(struct ticket_proposer *p,
 			  const struct ticket_request *r, uint64_t now_ms);
 
@@ -71,7 +74,8 @@ void ticket_proposer_answer(struct ticket_proposer *p, unsigned int from,
 /* Let time pass. */
 void ticket_proposer_tick(struct ticket_proposer *p, uint64_t now_ms);
 
-/* After each of the three above: take what is to be sent, until false. */
+/* After each of the three above: look at ticket_proposer_lease_ms(), which may
+ * be less now, then take what is to be sent, until false. */
 bool ticket_proposer_next_send(struct ticket_proposer *p,
 			       struct ticket_send *out);
 /* The round's end, once. */
@@ -83,7 +87,7 @@ uint64_t ticket_proposer_wake_ms(const struct ticket_proposer *p);
 /* Output may leave until then (our clock, drift taken off; 0: not at all).
  * Grows with renewals, which the proposer makes by itself while it holds
  * alone(self), several in a lease time.  It never comes back by itself after
- * a witness majority said that the ticket is another. */
+ * a witness majority said that the ticket is another; an ALONE tells then. */
 uint64_t ticket_proposer_lease_ms(const struct ticket_proposer *p);
 /* The decided ticket as last learned; false: nothing was learned yet. */
 bool ticket_proposer_known(const struct ticket_proposer *p, struct ticket *t);
