@@ -11,14 +11,21 @@
 #            A cable: the cluster reads that the guest is not protected.
 #   called   Pacemaker's executor begins the promote action there.  A cable:
 #            the last action of the agent before the answer.
-#   answer   the first that the client has after that (ackclient --answers)
+#   answer   the first that the client has after that (ackclient --answers).
+#            A TCP whose last segment got lost asks again only when its timer
+#            says so, which doubles each time: 0.2, 0.7, 1.6, 3.5, 7.3 s after
+#            the fault or thereabouts.  So beside it:
+#   heard    the first echo reply of the guest; one is asked for every 20 ms
 #
 #   split_mark               the fault is now; right before it
 #   split_noticed HOST KIND  has it been?  KIND: host, remusd, link
 #   split_answered FILE      has the client had an answer since?
 #   split_take HOST KIND FILE   sets DETECTION_MS, DECISION_MS, ACTIVATION_MS
-#                            and FAILOVER_MS, their sum; 1 and a word on stderr
+#                            and FAILOVER_MS, their sum; and HEARD_MS, from the
+#                            call to the first echo.  1 and a word on stderr
 #                            when one of the events is not found
+#   split_ear                from now on listen for echoes, until the end of the
+#                            script or split_ear_end
 #
 # HOST is where the guest is promoted.  All hosts have this machine's clock.
 # The logs of corosync and pacemaker take theirs from the kernel's tick (4 ms).
@@ -82,8 +89,22 @@ split_answered() {
 	[ -n "$(split_answer "$1" $((SPLIT_FROM + SPLIT_STRAY_MS)))" ]
 }
 
+split_ear() {
+	rm -f "$LAB_DIR/client-ear.log"
+	host_spawn client ear ping -n -D -i 0.02 "$VM_IP"
+	on_exit split_ear_end
+}
+
+split_ear_end() { host_signal client ear TERM 2>/dev/null || :; }
+
+# The milliseconds of every echo.
+split_echoes() {
+	awk '/bytes from/ { printf "%d\n", substr($1, 2) * 1000 }' \
+		"$LAB_DIR/client-ear.log"
+}
+
 split_take() {
-	local noticed called answer
+	local noticed called answer echo
 	noticed=$(split_clock "$1" "$2" | head -n 1)
 	if [ "$2" = link ]; then
 		answer=$(split_answer "$3" $((SPLIT_FROM + SPLIT_STRAY_MS)))
@@ -93,12 +114,15 @@ split_take() {
 		called=$(split_clock "$1" called | head -n 1)
 		answer=$(split_answer "$3" "${called:-0}")
 	fi
-	if [ -z "$noticed" ] || [ -z "$called" ] || [ -z "$answer" ]; then
+	echo=$(split_echoes | awk -v t="${called:-0}" '$1 > t { print; exit }')
+	if [ -z "$noticed" ] || [ -z "$called" ] || [ -z "$answer" ] ||
+		[ -z "$echo" ]; then
 		warn "the logs do not tell all of the failover:" \
 			"fault=$SPLIT_FROM noticed=$noticed called=$called" \
-			"answer=$answer"
+			"heard=$echo answer=$answer"
 		return 1
 	fi
+	HEARD_MS=$((echo - called))
 	DETECTION_MS=$((noticed - SPLIT_FROM))
 	DECISION_MS=$((called - noticed))
 	ACTIVATION_MS=$((answer - called))

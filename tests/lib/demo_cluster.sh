@@ -94,7 +94,12 @@ demo_after() {
 demo_split() {
 	local where=$B
 	[ "$kill" != link ] || where=$P
+	split_ear_end
 	split_take "$where" "$kill" "$answers" || give_up "not measured"
+	note "$DETECTION_MS ms until it was noticed, $DECISION_MS ms until" \
+		"Pacemaker called the agent, $HEARD_MS ms until the guest was" \
+		"heard again, and $((ACTIVATION_MS - HEARD_MS)) ms more until" \
+		"the client's TCP asked again"
 	split=" failover_ms=$FAILOVER_MS detection_ms=$DETECTION_MS"
 	split+=" decision_ms=$DECISION_MS activation_ms=$ACTIVATION_MS"
 }
