@@ -152,6 +152,7 @@ may_cold_boot() {
 
 notes_read() {
 	told_state='' told_score='' told_ticket='' told_numbers=0 bare_since=0
+	degraded_ms='' cut_told=''
 	[ -e "$NOTES" ] || return 0
 	while IFS='=' read -r key value; do
 		case $key in
@@ -160,6 +161,8 @@ notes_read() {
 		ticket) told_ticket=$value ;;
 		numbers) told_numbers=$value ;;
 		bare_since) bare_since=$value ;;
+		degraded_ms) degraded_ms=$value ;;
+		cut_told) cut_told=$value ;;
 		esac
 	done <"$NOTES"
 }
@@ -168,7 +171,9 @@ notes_write() {
 	mkdir -p "$STATE_DIR" &&
 		printf '%s=%s\n' state "$told_state" score "$told_score" \
 			ticket "$told_ticket" numbers "$told_numbers" \
-			bare_since "$bare_since" >"$NOTES.new" && mv -f "$NOTES.new" "$NOTES"
+			bare_since "$bare_since" degraded_ms "$degraded_ms" \
+			cut_told "$cut_told" >"$NOTES.new" &&
+		mv -f "$NOTES.new" "$NOTES"
 }
 
 forget_notes() { rm -f "$NOTES"; }
@@ -245,6 +250,9 @@ log_change() { # BEFORE NOW
 # Tell the cluster what ask_status() found, as far as it is news.
 publish() {
 	look
+	# Here it is: whatever was proven is no more so.
+	[ "$remus_link_up" != true ] || [ ! -e "$PEER_GONE" ] ||
+		rm -f "$PEER_GONE"
 	rate
 	set_score "$wanted" # reads the notes
 	if [ "$seen" != "$told_state" ]; then
@@ -285,12 +293,22 @@ note_protection() {
 }
 
 # It is gone, and not because we stopped it: what this node was good for, it is
-# not any more.
-publish_gone() {
+# not any more.  TELL, if it is given, between what decides and what is shown.
+publish_gone() { # [TELL]
 	forget_notes
 	set_score "$SCORE_NEVER"
+	told_state=gone
+	notes_write
+	[ -z "$1" ] || "$1" "$SELF"
 	tell state failed
 	untell peer epoch lag_ms ratio pause_p99_us
+}
+
+# Pacemaker gets, and keeps, the degraded result of a monitor of that interval.
+note_degraded() { # MILLISECONDS
+	[ "$degraded_ms" != "$1" ] || return 0
+	degraded_ms=$1
+	notes_write
 }
 
 # ---- the backup is lost ----

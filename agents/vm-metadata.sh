@@ -114,6 +114,17 @@ a backup has caught up, whatever that takes.
 <content type="string" default="run"/>
 </parameter>
 
+<parameter name="reconnect_wait" reloadable="1">
+<longdesc lang="en">
+How many seconds output waits for a backup that cannot be reached although its
+node is in the cluster, such as when the replication cable alone is cut. Then the
+cluster is asked to restart the backup's instance, which is the proof that lets
+the guest go on without it. Only with alone=run.
+</longdesc>
+<shortdesc lang="en">Seconds to wait for a backup out of reach</shortdesc>
+<content type="integer" default="5"/>
+</parameter>
+
 </parameters>
 <actions>
 <action name="start" timeout="60s"/>

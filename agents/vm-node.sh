@@ -57,6 +57,13 @@ check_parameters() {
 		return
 		;;
 	esac
+	case $OCF_RESKEY_reconnect_wait in
+	'' | *[!0-9]* | 0* | ?????*)
+		fail "$OCF_ERR_CONFIGURED" "reconnect_wait=$OCF_RESKEY_reconnect_wait:" \
+			"a number of seconds, 1 to 9999"
+		return
+		;;
+	esac
 	if [ -n "$OCF_RESKEY_CRM_meta_clone_max" ] &&
 		! ocf_is_true "$OCF_RESKEY_CRM_meta_notify"; then
 		fail "$OCF_ERR_CONFIGURED" "the clone needs notify=true:" \
@@ -73,6 +80,7 @@ conf_get() {
 
 # The lines that the parameters put in the place of the definition's own.
 override_lines() {
+	echo "on_change = /bin/sh $HOOK changed"
 	[ -z "$OCF_RESKEY_interval" ] || echo "interval = $OCF_RESKEY_interval"
 	[ -z "$OCF_RESKEY_compression" ] ||
 		echo "compression = $OCF_RESKEY_compression"
@@ -95,24 +103,23 @@ override_lines() {
 	fi
 }
 
-# The definition that remusd is to read, into $effective.
-make_effective() {
-	effective=$OCF_RESKEY_config
+# The definition that remusd is to read, in directory DIR, into $effective.  What
+# is overridden stays as a comment, so that a message names the right line.
+make_effective() { # DIR
 	lines=$(override_lines) || return
-	[ -n "$lines" ] || return 0
 	keys=$(printf '%s\n' "$lines" | sed 's/ *=.*//' | sort -u |
 		tr '\n' '|')
-	effective=$STATE_DIR/$NAME.conf
-	mkdir -p "$STATE_DIR" &&
+	effective=$1/$NAME.conf
+	mkdir -p "$1" &&
 		{
-			echo "# made of $OCF_RESKEY_config and the resource's parameters"
-			grep -Ev "^[[:blank:]]*(${keys%|})[[:blank:]]*=" \
+			sed -E "s/^[[:blank:]]*(${keys%|})[[:blank:]]*=/# &/" \
 				"$OCF_RESKEY_config"
+			echo "# by the resource's parameters, and of the agent"
 			printf '%s\n' "$lines"
 		} >"$effective.new" && mv -f "$effective.new" "$effective"
 }
 
-validate() {
+validate() { # DIR, for the definition
 	check_parameters || return
 	for program in remusd remusctl flock; do
 		command -v "$program" >/dev/null 2>&1 || {
@@ -124,7 +131,7 @@ validate() {
 		fail "$OCF_ERR_INSTALLED" "$OCF_RESKEY_config: not on $SELF"
 		return
 	}
-	make_effective || {
+	make_effective "$1" || {
 		fail "$OCF_ERR_GENERIC" "cannot make a definition of $OCF_RESKEY_config and the parameters"
 		return
 	}
@@ -144,8 +151,8 @@ timeout_s() { echo $((${OCF_RESKEY_CRM_meta_timeout:-20000} / 1000)); }
 now_s() { date +%s; }
 
 # Into remus_role, remus_state, ...; else remusctl's exit code.
-ask_status() {
-	answer=$(remusctl --timeout 5 --shell status "$NAME" 2>/dev/null) &&
+ask_status() { # [SECONDS]
+	answer=$(remusctl --timeout "${1:-5}" --shell status "$NAME" 2>/dev/null) &&
 		eval "$answer"
 }
 
@@ -191,7 +198,8 @@ is_remusd() { # PID
 nothing_here() {
 	lock=$(lock_file)
 	if [ -e "$lock" ]; then
-		flock -n "$lock" true 2>/dev/null || {
+		# shared, as the watcher's: only remusd's is in the way
+		flock -sn "$lock" true 2>/dev/null || {
 			found="$lock is locked by process $(cat "$lock")"
 			return 1
 		}

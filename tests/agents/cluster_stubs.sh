@@ -52,6 +52,7 @@ stubs_make() {
 		cat "$stubs/members"
 		exit 0
 		;;
+	crm_resource) exit 0 ;; # what was asked is in the calls
 	crm_master) score=y ;;
 	esac
 	if [ "$me" = attrd_updater ] && [ "$do" = query ]; then
@@ -81,7 +82,7 @@ stubs_make() {
 	END
 	chmod 755 "$STUBS/bin/stub"
 	local tool
-	for tool in attrd_updater crm_attribute crm_master crm_node; do
+	for tool in attrd_updater crm_attribute crm_master crm_node crm_resource; do
 		ln -sf stub "$STUBS/bin/$tool"
 	done
 }

@@ -101,6 +101,13 @@ restart_host() { host_start "$1" "10.77.1.$([ "$1" = alpha ] && echo 1 || echo 2
 both_see_each_other() { echo alpha beta >"$STUBS/members"; }
 forget_node() { rm -f "$STUBS"/attr/*@"$1"; }
 
+called() { grep -qxF "$1" "$STUBS/calls"; }
+wait_call() { wait_until 20 called "$1" ||
+	wrong "no '$1' among: $(cat "$STUBS/calls")"; }
+attr_is() { [ "$(stub_attr "$1" "$2")" = "$3" ]; }
+wait_told() { wait_until 20 attr_is "$1" "remus-$VM-state" "$2" ||
+	wrong "$1's state is '$(stub_attr "$1" "remus-$VM-state")', not '$2'"; }
+
 begin() { log "-- $*"; }
 
 lab_start
@@ -134,7 +141,7 @@ expect 3 alpha dance
 
 begin "parameters that cannot be are refused"
 expect $OK alpha validate-all
-for bad in config=vm1.conf config=/etc/remus/vm1 cold_boot=maybe alone=walk \
+for bad in reconnect_wait=0 reconnect_wait=5s config=vm1.conf config=/etc/remus/vm1 cold_boot=maybe alone=walk \
 	port=x compression=yes; do
 	expect $CONFIGURED alpha validate-all "OCF_RESKEY_$bad"
 done
@@ -366,6 +373,60 @@ expect $OK alpha stop
 expect $OK alpha start
 expect $OK beta promote
 wait_state beta protected
+
+begin "what changes is told without a monitor"
+wait_told beta "primary protected"
+wait_told alpha "backup standby"
+: >"$STUBS/calls"
+host_exec alpha kill -s KILL "$(pid_of alpha)"
+wait_call "alpha crm_resource --fail --resource $VM --node alpha"
+wait_told alpha failed
+is "alpha's score" "$(stub_score alpha)" -INFINITY
+wait_told beta "primary waiting"
+expect $OK alpha stop
+: >"$STUBS/calls"
+expect $OK alpha start
+notify beta post start alpha
+wait_told beta "primary protected"
+wait_told alpha "backup standby"
+
+begin "a planned end is no failure, and leaves nobody behind"
+: >"$STUBS/calls"
+watcher=$(host_exec alpha cat /run/remus/$VM.watcher)
+host_exec alpha kill -s 0 "$watcher"
+expect $OK alpha stop
+! host_exec alpha kill -s 0 "$watcher" 2>/dev/null || wrong "a watcher stays"
+wait_told beta "primary waiting"
+! grep -q -- "--fail .*--node alpha" "$STUBS/calls" ||
+	wrong "$(cat "$STUBS/calls")"
+notify beta post stop alpha
+wait_told beta "primary active"
+
+begin "a backup out of reach is restarted, for proof; what is over is forgiven"
+expect $OK beta reload-agent OCF_RESKEY_reconnect_wait=1
+expect $OK alpha start
+notify beta post start alpha
+wait_told beta "primary protected"
+: >"$STUBS/calls"
+link_cut alpha repl
+wait_call "beta crm_resource --fail --resource $VM --node alpha"
+is "beta's gate" "$(status beta gate_state)" holding
+grace_is_over beta
+expect $DEGRADED beta monitor
+expect $OK alpha stop
+notify beta post stop alpha
+is "beta's gate" "$(status beta gate_state)" open
+notify beta pre start alpha
+expect $OK alpha start
+notify beta post start alpha
+wait_told beta "primary active"
+: >"$STUBS/calls"
+link_heal alpha repl
+wait_told beta "primary protected"
+wait_call "beta crm_resource --cleanup --resource $VM --node beta --operation monitor --interval 10000ms"
+wait_call "beta crm_resource --cleanup --resource $VM --node alpha --operation asyncmon --interval 0"
+forgiven() { ! host_exec beta grep -Eq "^(cut_told|degraded_ms)=." /run/remus/$VM.agent; }
+wait_until 20 forgiven || wrong "it forgives again and again"
 
 begin "every state has its exit code and its score"
 mkdir "$LAB_DIR/canned"
