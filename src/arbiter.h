@@ -24,7 +24,9 @@
 struct arbiter;
 
 /* rc 0: the ticket is now as asked for and stored; `permit` is a ticket permit
- * after ALONE and ACTIVATE, NULL otherwise.  rc < 0: refused, `why`. */
+ * after COLD_BOOT, ALONE and ACTIVATE, NULL otherwise.  rc < 0: refused, or
+ * with -ETIMEDOUT not known, `why`; `permit` is the one that this node goes on
+ * with when PROTECTED was refused, NULL when it has none (any more). */
 typedef void (*arbiter_done)(void *ctx, int rc, const struct permit *permit,
 			     const char *why);
 
@@ -59,8 +61,26 @@ struct arbiter_request {
 	struct ticket told;  /* ARBITER_NOTE; COLD_BOOT: its generation */
 };
 
+/* What this node does, as an arbiter that is elsewhere wants to know it. */
+struct arbiter_report {
+	const char *role, *state; /* as in status */
+	bool serving;		  /* the guest runs here, and is seen */
+};
+
+/* From the loop. */
+struct arbiter_events {
+	/* The ticket permit holds longer now. */
+	void (*renewed)(void *ctx, const struct permit *permit);
+	/* The ticket is another's, or nobody's: `now`; ours is void. */
+	void (*lost)(void *ctx, const struct ticket *now);
+	void (*report)(void *ctx, struct arbiter_report *out);
+};
+
 struct arbiter_ops {
 	const char *name;
+	/* It can tell by itself whether a primary that lost its backup may go
+	 * on: nobody has to vouch for that. */
+	bool judges;
 	/* `self` indexes cfg->node.  0, or -errno with a line. */
 	int (*create)(struct arbiter **out, const struct vm_config *cfg,
 		      int self, qb_loop_t *loop, char *err, size_t err_bytes);
@@ -69,10 +89,19 @@ struct arbiter_ops {
 		       arbiter_done done, void *ctx);
 	/* What this node knows, as stored. */
 	const struct ticket *(*ticket)(const struct arbiter *a);
+	/* Optional: for arbiters whose permits run out. */
+	void (*watch)(struct arbiter *a, const struct arbiter_events *events,
+		      void *ctx);
+	/* Optional: this node has just stopped serving, on purpose; what was
+	 * reported or seen of it before does not count any more. */
+	void (*ceased)(struct arbiter *a);
 	void (*destroy)(struct arbiter *a);
 };
 
 extern const struct arbiter_ops arbiter_operator_ops;
+extern const struct arbiter_ops arbiter_witness_ops;
+/* NULL: no such arbiter in this build. */
+const struct arbiter_ops *arbiter_find(const char *name);
 
 /* Pure: what `r` makes of `now` for the node named self (peer: the other one).
  * 0 with the new ticket in *next, or -EPERM with a line saying why not.  Shared

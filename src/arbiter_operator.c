@@ -62,6 +62,14 @@ static bool grants_permit(enum arbiter_move m)
 	       m == ARBITER_ACTIVATE;
 }
 
+/* A refusal has changed nothing: who was alone still is. */
+static bool keeps_permit(const struct arbiter *a)
+{
+	return a->request.move == ARBITER_PROTECTED &&
+	       a->ticket.state == TICKET_ALONE &&
+	       strcmp(a->ticket.holder, a->self) == 0;
+}
+
 static void decide(void *data)
 {
 	struct arbiter *a = data;
@@ -80,6 +88,8 @@ static void decide(void *data)
 		if (grants_permit(a->request.move))
 			permit = permit_from_ticket(PERMIT_FOREVER);
 	}
+	if (rc < 0 && keeps_permit(a))
+		permit = permit_from_ticket(PERMIT_FOREVER);
 	a->done = NULL;
 	done(a->ctx, rc,
 	     permit_kind(&permit) == PERMIT_NONE ? NULL : &permit, why);

@@ -59,7 +59,8 @@ static void release_acked(struct epoch *e, struct epoch_actions *out)
  * acknowledged epoch turns that into holding (ACT_CAPTURE's barrier). */
 static void open_if_alone(struct epoch *e, struct epoch_actions *out)
 {
-	if (e->ticket == EPOCH_TICKET_ALONE && e->guest != GUEST_NONE)
+	if (e->ticket == EPOCH_TICKET_ALONE && e->guest != GUEST_NONE &&
+	    permit_kind(&e->permit) == PERMIT_TICKET)
 		act(out, ACT_OPEN)->permit = e->permit;
 }
 
@@ -329,10 +330,23 @@ static void on_ticket_moved(struct epoch *e, struct epoch_actions *out)
 		act(out, ACT_TELL_TICKET);
 }
 
-static void on_ticket_refused(struct epoch *e, struct epoch_actions *out)
+static void on_ticket_renewed(struct epoch *e, const struct epoch_event *ev,
+			      struct epoch_actions *out)
+{
+	if (e->ticket != EPOCH_TICKET_ALONE ||
+	    permit_kind(&ev->permit) != PERMIT_TICKET)
+		return;
+	e->permit = ev->permit;
+	if (epoch_in_flight(e) == 0) /* as above */
+		open_if_alone(e, out);
+}
+
+static void on_ticket_refused(struct epoch *e, const struct epoch_event *ev,
+			      struct epoch_actions *out)
 {
 	if (e->ticket != EPOCH_TICKET_MOVING)
 		return;
+	e->permit = ev->permit;
 	/* A refusal has changed nothing: we are alone, and go on so.  The next
 	 * connection leads to the next try. */
 	e->ticket = EPOCH_TICKET_ALONE;
@@ -359,7 +373,8 @@ void epoch_step(struct epoch *e, const struct epoch_event *ev,
 	case EV_GUEST_GONE: on_gone(e); break;
 	case EV_TICKET_ALONE: on_ticket_alone(e, ev, out); break;
 	case EV_TICKET_MOVED: on_ticket_moved(e, out); break;
-	case EV_TICKET_REFUSED: on_ticket_refused(e, out); break;
+	case EV_TICKET_REFUSED: on_ticket_refused(e, ev, out); break;
+	case EV_TICKET_RENEWED: on_ticket_renewed(e, ev, out); break;
 	case EV_TICKET_TOLD: on_ticket_told(e, out); break;
 	case EV_LINK_READY: on_link_ready(e, ev, out); break;
 	case EV_LINK_DOWN: on_link_down(e, out); break;
@@ -385,6 +400,7 @@ const char *epoch_event_to_str(enum epoch_event_type t)
 		[EV_TICKET_ALONE] = "ticket-alone",
 		[EV_TICKET_MOVED] = "ticket-moved",
 		[EV_TICKET_REFUSED] = "ticket-refused",
+		[EV_TICKET_RENEWED] = "ticket-renewed",
 		[EV_TICKET_TOLD] = "ticket-told",
 		[EV_LINK_READY] = "link-ready",
 		[EV_LINK_DOWN] = "link-down",

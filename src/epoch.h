@@ -97,7 +97,8 @@ enum epoch_event_type {
 	EV_GUEST_GONE,
 	EV_TICKET_ALONE,   /* granted; `permit` */
 	EV_TICKET_MOVED,   /* the arbiter has stored `protected` */
-	EV_TICKET_REFUSED, /* it would not; still alone */
+	EV_TICKET_REFUSED, /* it would not; still alone, with this `permit` */
+	EV_TICKET_RENEWED, /* `permit` holds longer */
 	EV_TICKET_TOLD,	   /* the backup has stored it */
 	EV_LINK_READY,	   /* handshake done. `epoch`: what the backup holds and
 			      can go on from; 0: nothing, send everything */

@@ -446,6 +446,7 @@ static void on_down(void *ctx, bool full, const char *why)
 	(void)why; /* uplink has logged it */
 	p->link_full |= full;
 	feed(p, EV_LINK_DOWN);
+	p->events->unprotected(p->ctx);
 }
 
 static void on_superseded(void *ctx, uint64_t generation, const char *why)
@@ -476,16 +477,20 @@ static void send_frame(struct primary *p, const uint8_t *frame, size_t bytes)
 static void on_arbiter(void *ctx, int rc, const struct permit *permit,
 		       const char *why)
 {
+	struct epoch_event ev = {
+		.type = rc < 0 ? EV_TICKET_REFUSED : EV_TICKET_MOVED,
+	};
 	struct env *env = ctx;
 	struct primary *p = env->asker;
 
-	(void)permit;
 	env->asker = NULL;
 	if (p == NULL)
 		return; /* it was freed meanwhile */
 	if (rc < 0)
 		qb_log(LOG_ERR, "%s: not protected: %s", vm_name(p), why);
-	feed(p, rc < 0 ? EV_TICKET_REFUSED : EV_TICKET_MOVED);
+	if (permit != NULL)
+		ev.permit = *permit;
+	feed_event(p, &ev);
 }
 
 static void act_move_ticket(struct primary *p)
@@ -493,8 +498,11 @@ static void act_move_ticket(struct primary *p)
 	struct arbiter_request r = { .move = ARBITER_PROTECTED };
 	struct env *env = p->env;
 
+	struct epoch_event busy = { .type = EV_TICKET_REFUSED,
+				    .permit = p->engine.permit };
+
 	if (env->aops->request(env->arbiter, &r, on_arbiter, env) < 0)
-		feed(p, EV_TICKET_REFUSED);
+		feed_event(p, &busy);
 	else
 		env->asker = p;
 }
@@ -537,6 +545,8 @@ static void act_tell_handover(struct primary *p, uint64_t epoch)
 				   .epoch = epoch };
 	uint8_t frame[WIRE_SMALL_MAX];
 
+	if (p->env->aops->ceased != NULL)
+		p->env->aops->ceased(p->env->arbiter);
 	send_frame(p, frame, wire_put_handover(frame, WIRE_HANDOVER, &h));
 }
 
@@ -716,6 +726,35 @@ void primary_alone(struct primary *p, const struct permit *permit)
 	struct epoch_event ev = { .type = EV_TICKET_ALONE, .permit = *permit };
 
 	feed_event(p, &ev);
+}
+
+void primary_renewed(struct primary *p, const struct permit *permit)
+{
+	struct epoch_event ev = { .type = EV_TICKET_RENEWED,
+				  .permit = *permit };
+
+	feed_event(p, &ev);
+}
+
+bool primary_wants_alone(const struct primary *p)
+{
+	const struct epoch *e = &p->engine;
+
+	if (e->guest == GUEST_NONE || e->link != EPOCH_LINK_DOWN)
+		return false;
+	return e->ticket != EPOCH_TICKET_ALONE ||
+	       !permit_live(&e->permit, now_boot_ns());
+}
+
+bool primary_serves(const struct primary *p)
+{
+	const struct epoch *e = &p->engine;
+
+	if (e->guest == GUEST_NONE || e->handover == HANDOVER_TOLD)
+		return false;
+	return e->ticket == EPOCH_TICKET_ALONE
+		       ? permit_live(&e->permit, now_boot_ns())
+		       : e->link != EPOCH_LINK_DOWN;
 }
 
 int primary_handover(struct primary *p)

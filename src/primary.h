@@ -24,6 +24,8 @@ struct primary_events {
 	void (*handover_failed)(void *ctx, const char *why);
 	/* A newer ticket exists: end the guest here, nothing of it counts. */
 	void (*superseded)(void *ctx, uint64_t generation, const char *why);
+	/* The backup is lost; output waits unless the ticket is `alone`. */
+	void (*unprotected)(void *ctx);
 	/* Output could not be kept apart any more: the gate is shut. */
 	void (*failed)(void *ctx, const char *why);
 };
@@ -40,6 +42,12 @@ void primary_free(struct primary *p);
 void primary_protect(struct primary *p);
 /* The arbiter granted `alone`. */
 void primary_alone(struct primary *p, const struct permit *permit);
+/* The permit of that `alone` holds longer now. */
+void primary_renewed(struct primary *p, const struct permit *permit);
+/* No backup, and no permit to go on without it. */
+bool primary_wants_alone(const struct primary *p);
+/* Output leaves, by acknowledgement or by permit. */
+bool primary_serves(const struct primary *p);
 /* Begin a planned handover.  0; -EAGAIN: not protected. */
 int primary_handover(struct primary *p);
 bool primary_handing_over(const struct primary *p);

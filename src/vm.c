@@ -329,7 +329,13 @@ static void on_failed(void *ctx, const char *why)
 	vm_fail(ctx, why);
 }
 
+static void on_unprotected(void *ctx)
+{
+	vm_unprotected(ctx);
+}
+
 static const struct primary_events primary_events = {
+	.unprotected = on_unprotected,
 	.handed_over = on_handed_over,
 	.handover_failed = on_handover_failed,
 	.superseded = on_superseded,
@@ -468,7 +474,11 @@ static int create_parts(struct vm *vm, char *err, size_t err_bytes)
 		return set_err(err, err_bytes, -EINVAL,
 			       "%s: this build has no gate %s", cfg->path,
 			       cfg->gate);
-	env->aops = &arbiter_operator_ops;
+	env->aops = arbiter_find(cfg->arbiter);
+	if (env->aops == NULL)
+		return set_err(err, err_bytes, -EINVAL,
+			       "%s: this build has no arbiter %s", cfg->path,
+			       cfg->arbiter);
 	rc = env->aops->create(&env->arbiter, cfg, env->self, env->loop, err,
 			       err_bytes);
 	if (rc == 0)
@@ -514,6 +524,7 @@ int vm_new(struct vm **out, struct vm_config *cfg, int self, qb_loop_t *loop,
 				       strerror(-rc));
 		}
 	}
+	vm_arbiter_watch(vm);
 	prepare(vm);
 	*out = vm;
 	return 0;
@@ -535,6 +546,7 @@ void vm_free(struct vm *vm)
 		return;
 	env = &vm->env;
 	on_change_free(vm->on_change);
+	vm_arbiter_forget(vm);
 	primary_free(vm->primary);
 	standby_free(vm->standby);
 	if (env->driver != NULL)

@@ -50,6 +50,9 @@ struct vm {
 	bool end_wanted;	 /* PRIMARY, ENDING: the guest is to end here */
 	qb_loop_timer_handle end_timer; /* it was asked, and has so long */
 	bool end_armed;
+	qb_loop_timer_handle ask_timer; /* to ask the arbiter again */
+	bool ask_armed;
+	char refusal[256];	 /* the last of them, as it was logged */
 };
 
 /* ---- vm.c: changes of role ---- */
@@ -66,6 +69,13 @@ void vm_end_guest(struct vm *vm);
 /* Answer who waits, if somebody does. */
 void vm_pending_ok(struct vm *vm, json_t *more);
 void vm_pending_error(struct vm *vm, const char *why);
+
+/* ---- vm_arbiter.c ---- */
+
+void vm_arbiter_watch(struct vm *vm);
+void vm_arbiter_forget(struct vm *vm);
+/* The backup is lost: ask whether to go on without it. */
+void vm_unprotected(struct vm *vm);
 
 /* ---- vm_commands.c ---- */
 

@@ -212,6 +212,7 @@ static struct vm_config *config_of(const struct node *n)
 	strcpy(c->name, "vm");
 	c->path = strdup("vm.conf");
 	c->driver = strdup("fake");
+	c->arbiter = strdup("operator");
 	c->gate = strdup("fake");
 	c->tap = strdup("tap");
 	c->state_dir = strdup(n->name);

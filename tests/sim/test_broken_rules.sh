@@ -29,7 +29,8 @@ finds() { # RULE PROPERTY...: the violation begins with one of them
 
 finds release-unacked S1
 finds commit-torn S2
-finds link-activates S1 S3
+# liveness: the rightful guest ends, because the twin has the newer ticket.
+finds link-activates S1 S3 liveness
 # S5: the epochs go into the memory of a guest that runs.
 finds ack-after-activation S1 S2 S5
 finds stale-old-page S5

@@ -244,12 +244,58 @@ static void a_refused_move_leaves_it_alone(void **state)
 	(void)state;
 	send_first();
 	FEED(.type = EV_ACK, .epoch = 1);
-	FEED(.type = EV_TICKET_REFUSED);
+	FEED(.type = EV_TICKET_REFUSED,
+	     .permit = permit_from_ticket(PERMIT_FOREVER));
 	assert_non_null(find(ACT_DROP_LINK));
 	assert_non_null(find(ACT_DROP_LINK)->why);
 	assert_null(find(ACT_OPEN));
 	FEED(.type = EV_LINK_DOWN);
 	assert_non_null(find(ACT_OPEN));
+}
+
+/* The arbiter took the permit back when it was asked, and its answer is that
+ * it does not know. */
+static void a_move_that_is_not_known_opens_nothing(void **state)
+{
+	(void)state;
+	send_first();
+	FEED(.type = EV_ACK, .epoch = 1);
+	FEED(.type = EV_TICKET_RENEWED,
+	     .permit = permit_from_ticket(PERMIT_FOREVER));
+	assert_null(find(ACT_OPEN));
+	FEED(.type = EV_TICKET_REFUSED);
+	FEED(.type = EV_LINK_DOWN);
+	assert_null(find(ACT_OPEN));
+	FEED(.type = EV_TICKET_RENEWED,
+	     .permit = permit_from_ticket(PERMIT_FOREVER));
+	assert_non_null(find(ACT_OPEN));
+}
+
+static void a_renewal_of_alone_opens(void **state)
+{
+	(void)state;
+	start_alone();
+	FEED(.type = EV_TICKET_RENEWED,
+	     .permit = permit_from_ticket(PERMIT_FOREVER));
+	assert_non_null(find(ACT_OPEN));
+}
+
+static void a_renewal_opens_only_what_is_alone(void **state)
+{
+	struct permit renewed = permit_from_ticket(PERMIT_FOREVER);
+
+	(void)state;
+	send_first(); /* its epoch holds the gate */
+	FEED(.type = EV_TICKET_RENEWED, .permit = renewed);
+	assert_null(find(ACT_OPEN));
+	FEED(.type = EV_ACK, .epoch = 1);
+	FEED(.type = EV_TICKET_MOVED);
+	FEED(.type = EV_TICKET_TOLD);
+	FEED(.type = EV_TICKET_RENEWED, .permit = renewed);
+	assert_null(find(ACT_OPEN));
+	FEED(.type = EV_LINK_DOWN);
+	FEED(.type = EV_TICKET_RENEWED, .permit = renewed);
+	assert_null(find(ACT_OPEN));
 }
 
 static void a_link_lost_while_moving_opens_nothing(void **state)
@@ -476,7 +522,8 @@ static void try_all(const struct epoch *was)
 			    t != EV_SENT && t != EV_ACK)
 				break;
 		}
-		if (t == EV_TICKET_ALONE)
+		if (t == EV_TICKET_ALONE || t == EV_TICKET_REFUSED ||
+		    t == EV_TICKET_RENEWED)
 			ev.permit = permit_from_ticket(PERMIT_FOREVER);
 		ev.pages = 1000;
 		ev.overflow = true;
@@ -521,6 +568,9 @@ int main(void)
 		T(a_handover_ends_the_guest_after_its_last_ack),
 		T(a_suspend_that_fails_at_once_waits_an_interval),
 		T(a_refused_move_leaves_it_alone),
+		T(a_move_that_is_not_known_opens_nothing),
+		T(a_renewal_of_alone_opens),
+		T(a_renewal_opens_only_what_is_alone),
 		T(a_link_lost_while_moving_opens_nothing),
 		T(alone_granted_on_a_link_that_came_up_drops_it),
 		T(every_event_in_every_state_keeps_the_guarantees),
