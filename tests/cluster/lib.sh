@@ -341,8 +341,7 @@ where_promoted() {
 
 # Nothing left to do.
 idle() { quiet "$(asked)" timeout 30 crm_resource --wait --timeout=20 >/dev/null 2>&1; }
-# A monitor that once found it degraded stays in the list until a cleanup.
-no_failures() { ! crm_xml | grep '<failure ' | has -v 'degraded)"'; }
+no_failures() { local xml; xml=$(crm_xml) && ! has '<failure ' <<<"$xml"; }
 
 wait_for() {
 	local seconds=$1 what=$2

@@ -22,19 +22,26 @@ case_ring_cut() {
 	watch_end vm1 "$P"
 }
 
-# The replication cable is cut: nobody is promoted, nothing is lost
+# The replication cable alone is cut: the guest goes on alone, then protected
 case_repl_cut() {
 	watch_start
 	unplug "$B" repl
-	wait_for 60 "loss of protection seen" not vm_protected vm1
-	wait_for 60 "loss of protection in crm_mon" mon_says_unprotected
+	wait_for 30 "a held output in crm_mon" mon_says "$P" waiting
+	# The backup's instance was stopped for it: from here on it has nothing.
+	wait_for 60 "vm1 going on alone, in crm_mon" mon_says "$P" "(alone|active)"
+	watch_goes_on
 	wait_for 60 rest idle
 	wait_for 30 "vm1 at $P still" promoted vm1-clone "$P"
+	wait_for 30 "an instance on $B again" unpromoted vm1-clone "$B"
+	not vm_protected vm1
+	wait_for 60 "a degraded monitor" degraded
 	plug "$B" repl
 	wait_for 120 "vm1 protected again" vm_protected vm1
+	# Without a hand, also in the list of failures.
+	wait_for 60 "a list without failures" no_failures
 	watch_goes_on
+	settled
 	watch_end vm1 "$P"
-	on "$P" pcs resource cleanup vm1-clone
 }
 
 # A host freezes, is fenced, and its guest goes on elsewhere
@@ -100,6 +107,7 @@ lags() {
 
 refused_twice() { [ "$(power_log | grep -c " off $1: the switch is broken")" -ge 2 ]; }
 
-mon_says_unprotected() {
-	quiet "$P" crm_mon -1A | has -E "remus-vm1-state.*: primary (waiting|syncing|alone)"
+mon_says() { # NODE STATES
+	quiet "$1" crm_mon -1A | has -E "remus-vm1-state.*: primary $2"
 }
+degraded() { crm_xml | has '<failure .*degraded'; }
