@@ -131,7 +131,7 @@ int member_ballot(const json_t *o, const char *key, struct ballot *out,
 
 	memset(out, 0, sizeof(*out));
 	if (!json_is_object(b) ||
-	    member_uint(b, "n", 0, INT64_MAX, &out->n, NULL, 0) < 0 ||
+	    member_uint(b, "n", 0, TICKET_BALLOT_MAX, &out->n, NULL, 0) < 0 ||
 	    member_text(b, "proposer", hex, sizeof(hex), NULL, 0) < 0 ||
 	    strspn(hex, "0123456789abcdef") != 16)
 		return bad(err, err_bytes, key,
@@ -173,11 +173,7 @@ int member_ticket(const json_t *o, const char *key, struct ticket *out,
 		return bad(err, err_bytes, key,
 			   "a ticket that is none, protected or alone");
 	out->state = (enum ticket_state)i;
-	if ((out->generation == 0 && out->state != TICKET_NONE) ||
-	    (out->state == TICKET_NONE) != (out->holder[0] == '\0') ||
-	    (out->state == TICKET_PROTECTED) != (out->backup[0] != '\0') ||
-	    (out->state == TICKET_PROTECTED &&
-	     strcmp(out->holder, out->backup) == 0))
+	if (!ticket_is_sound(out))
 		return bad(err, err_bytes, key,
 			   "a ticket whose names fit its state");
 	return 0;
@@ -210,16 +206,16 @@ json_t *ticket_message_to_json(const struct ticket_message *m)
 
 	if (o == NULL)
 		return NULL;
-	if (m->question != TICKET_RENEW)
+	if (m->question != TICKET_RENEW) {
 		bad_sets |= json_object_set_new(o, "ballot",
 						ballot_to_json(&m->ballot));
-	if (m->question == TICKET_PREPARE) {
 		bad_sets |= json_object_set_new(
 			o, "purpose",
 			json_string(ticket_purpose_to_str(m->purpose)));
 		bad_sets |= json_object_set_new(o, "target",
 						json_string(m->target));
-	} else {
+	}
+	if (m->question != TICKET_PREPARE) {
 		bad_sets |= json_object_set_new(o, "value",
 						ticket_to_json(&m->value));
 		bad_sets |= json_object_set_new(o, "lease_ms",
@@ -232,11 +228,15 @@ json_t *ticket_message_to_json(const struct ticket_message *m)
 	return o;
 }
 
-static int purpose_from_json(struct ticket_message *m, const json_t *j,
-			     char *err, size_t err_bytes)
+static int round_from_json(struct ticket_message *m, const json_t *j,
+			   char *err, size_t err_bytes)
 {
 	char text[16];
 
+	if (member_ballot(j, "ballot", &m->ballot, err, err_bytes) < 0)
+		return -EBADMSG;
+	if (m->ballot.n == 0)
+		return bad(err, err_bytes, "ballot", "one that is not 0");
 	if (member_text(j, "purpose", text, sizeof(text), err, err_bytes) < 0 ||
 	    !ticket_purpose_from_str(&m->purpose, text))
 		return bad(err, err_bytes, "purpose",
@@ -285,12 +285,10 @@ int ticket_message_from_json(struct ticket_message *m, const json_t *j,
 	    member_name(j, "from", false, m->from, err, err_bytes) < 0)
 		return -EBADMSG;
 	if (m->question != TICKET_RENEW &&
-	    member_ballot(j, "ballot", &m->ballot, err, err_bytes) < 0)
+	    round_from_json(m, j, err, err_bytes) < 0)
 		return -EBADMSG;
-	if (m->question != TICKET_RENEW && m->ballot.n == 0)
-		return bad(err, err_bytes, "ballot", "one that is not 0");
 	if (m->question == TICKET_PREPARE)
-		return purpose_from_json(m, j, err, err_bytes);
+		return 0;
 	return value_from_json(m, j, err, err_bytes);
 }
 
