@@ -477,6 +477,16 @@ canned backup syncing false 'alone(alpha)' $OK 10 "backup empty"
 mv "$LAB_DIR/aside" "$STUBS/attr/remus-$VM-state@beta"
 canned backup syncing false 'alone(alpha)' $OK $never "backup empty"
 
+begin "demote ends what hangs"
+: >"$STUBS/calls"
+host_exec beta kill -s STOP "$(pid_of beta)"
+expect $NOT_RUNNING beta demote
+probe $NOT_RUNNING beta
+! called "beta crm_resource --fail --resource $VM --node beta" ||
+	wrong "it tells of a failure that the cluster knows"
+expect $OK beta stop
+expect $OK beta start
+
 begin "stop ends what hangs, and proves it"
 host_exec beta kill -s STOP "$(pid_of beta)"
 expect $OK beta stop
