@@ -24,65 +24,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "driver.h"
-#include "loop.h"
-#include "qemu_cmdline.h"
-#include "qemu_files.h"
-#include "qemu_process.h"
-#include "qmp.h"
-#include "tracker.h"
+#include "driver_qemu_priv.h"
 #include "util.h"
-#include "vm_config.h"
 
-#ifndef REMUS_PKGLIBDIR
-#define REMUS_PKGLIBDIR "/usr/lib/remus-ha"
-#endif
-
-#define COMMAND_MS 10000
 /* So long a pause has the loop to itself (hurry()). */
 #define HURRY_NS ((uint64_t)10000000)
-#define START_MS 30000 /* and per GiB, for which pages must be zeroed: */
-#define START_MS_PER_GIB 15000
-
-enum qemu_state {
-	QEMU_EMPTY = 0,
-	QEMU_BOOTING,
-	QEMU_RUNNING,
-	QEMU_STOPPING,	 /* stop and save are on their way */
-	QEMU_SAVING,	 /* stopped; the save is on its way */
-	QEMU_NOT_SAVED,	 /* the save failed: going on */
-	QEMU_SUSPENDED,
-	QEMU_RESUMING,
-	QEMU_PREPARING,	 /* standby() */
-	QEMU_STANDBY,
-	QEMU_ACTIVATING,
-};
-
-struct driver {
-	const struct vm_config *cfg;
-	qb_loop_t *loop;
-	const struct driver_events *ev;
-	void *ctx;
-	bool kvm;
-	uint8_t fingerprint[16];
-
-	enum qemu_state state;
-	bool dying;	/* SIGKILL is sent; state is where it happened */
-	bool by_kill;	/* kill() was called */
-	char why[512];	/* of dying, or of QEMU_NOT_SAVED; "" */
-
-	struct qemu_process *process;
-	struct qmp *qmp;
-	struct qemu_files files;
-	const struct tracker_ops *tracker_ops; /* NULL: not attached */
-	struct tracker *tracker;
-	bool tracking;
-
-	qb_loop_timer_handle timer; /* of QEMU_ACTIVATING */
-	bool timer_set;
-	struct loop_soon soon; /* gone() of a kill() when EMPTY */
-	struct loop_soon hurry;
-};
 
 /* ---- the end ---- */
 
@@ -93,7 +39,7 @@ static void clear_timer(struct driver *d)
 	d->timer_set = false;
 }
 
-static void teardown(struct driver *d)
+void qemu_teardown(struct driver *d)
 {
 	clear_timer(d);
 	loop_soon_cancel(&d->hurry);
@@ -112,7 +58,7 @@ static void teardown(struct driver *d)
 }
 
 /* The process has been reaped, whoever ended it. */
-static void on_ended(void *ctx, const char *how)
+void qemu_on_ended(void *ctx, const char *how)
 {
 	struct driver *d = ctx;
 	enum qemu_state was = d->state;
@@ -121,7 +67,7 @@ static void on_ended(void *ctx, const char *how)
 
 	snprintf(why, sizeof(why), "%s", by_kill ? "ended on request" :
 		 d->dying && d->why[0] != '\0' ? d->why : how);
-	teardown(d);
+	qemu_teardown(d);
 	qb_log(by_kill ? LOG_INFO : LOG_ERR, "%s: %s", d->cfg->name, why);
 	if (by_kill)
 		d->ev->gone(d->ctx, 1, why);
@@ -135,7 +81,7 @@ static void on_ended(void *ctx, const char *how)
 
 /* Something is wrong beyond repair, or the guest has ended.  An empty `why`
  * leaves it to how the process ends and to its log. */
-static void die(struct driver *d, const char *why)
+void qemu_die(struct driver *d, const char *why)
 {
 	if (d->dying)
 		return;
@@ -151,12 +97,20 @@ static void die(struct driver *d, const char *why)
  * exit tells more than the connection did. */
 static void on_closed(void *ctx, int rc, const char *why)
 {
-	die(ctx, rc == -ENOTCONN || rc == -ECONNRESET ? "" : why);
+	qemu_die(ctx, rc == -ENOTCONN || rc == -ECONNRESET ? "" : why);
+}
+
+/* Each answer that a transition hangs on: an error ends the guest. */
+bool qemu_failed(struct driver *d, int rc, const char *why)
+{
+	if (rc < 0)
+		qemu_die(d, why);
+	return rc < 0;
 }
 
 /* ---- commands ---- */
 
-static int command(struct driver *d, const char *name, json_t *args,
+int qemu_command(struct driver *d, const char *name, json_t *args,
 		   qmp_answer_fn fn, uint32_t timeout_ms)
 {
 	struct qmp_command c = {
@@ -173,11 +127,11 @@ static int command(struct driver *d, const char *name, json_t *args,
 }
 
 /* For the middle of a transition, where the caller's call is long over. */
-static void must_command(struct driver *d, const char *name, json_t *args,
+void qemu_must_command(struct driver *d, const char *name, json_t *args,
 			 qmp_answer_fn fn)
 {
-	if (command(d, name, args, fn, COMMAND_MS) < 0)
-		die(d, "cannot send QEMU a command");
+	if (qemu_command(d, name, args, fn, COMMAND_MS) < 0)
+		qemu_die(d, "cannot send QEMU a command");
 }
 
 /* ---- guest events ---- */
@@ -193,7 +147,7 @@ static void on_shutdown(struct driver *d, const json_t *data)
 	else
 		snprintf(why, sizeof(why), "the guest was shut down: %.80s",
 			 reason != NULL ? reason : "no reason given");
-	die(d, why);
+	qemu_die(d, why);
 }
 
 static void on_event(void *ctx, const char *name, const json_t *data)
@@ -203,10 +157,10 @@ static void on_event(void *ctx, const char *name, const json_t *data)
 	if (strcmp(name, "SHUTDOWN") == 0) {
 		on_shutdown(d, data);
 	} else if (strcmp(name, "GUEST_PANICKED") == 0) {
-		die(d, "the guest panicked");
+		qemu_die(d, "the guest panicked");
 	} else if (strcmp(name, "STOP") == 0 && d->state == QEMU_RUNNING) {
 		/* nobody asked: an internal error of KVM or of a device */
-		die(d, "QEMU stopped the guest after an emulation error");
+		qemu_die(d, "QEMU stopped the guest after an emulation error");
 	} else if (strcmp(name, "RESUME") == 0 &&
 		   d->state == QEMU_ACTIVATING) {
 		clear_timer(d);
@@ -215,14 +169,14 @@ static void on_event(void *ctx, const char *name, const json_t *data)
 	}
 }
 
-static const struct qmp_ops qmp_ops = {
+const struct qmp_ops qemu_qmp_ops = {
 	.event = on_event,
 	.closed = on_closed,
 };
 
 /* ---- trackers ---- */
 
-static int attach_tracker(struct driver *d, char *err, size_t err_bytes)
+int qemu_attach_tracker(struct driver *d, char *err, size_t err_bytes)
 {
 	struct tracker_target t = {
 		.pid = qemu_process_pid(d->process),
@@ -243,7 +197,7 @@ static int qemu_track_start(struct driver *d, char *err, size_t err_bytes)
 	if (d->process == NULL || d->dying)
 		return set_err(err, err_bytes, -ENOTCONN, "no guest runs");
 	if (d->tracker_ops == NULL) {
-		rc = attach_tracker(d, err, err_bytes);
+		rc = qemu_attach_tracker(d, err, err_bytes);
 		if (rc < 0)
 			return rc;
 	}
@@ -267,157 +221,6 @@ static const char *qemu_tracker_name(struct driver *d)
 	return d->tracking ? d->tracker_ops->name : "none";
 }
 
-/* ---- boot and standby ---- */
-
-static void on_booted(void *ctx, int rc, __attribute__((unused))
-		      const json_t *value, const char *why)
-{
-	struct driver *d = ctx;
-
-	if (rc < 0) {
-		die(d, why);
-		return;
-	}
-	d->state = QEMU_RUNNING;
-	d->ev->running(d->ctx, 0, "");
-}
-
-/* qmp_capabilities is answered: the machine is built and RAM is mapped. */
-static void on_ready(void *ctx, int rc, __attribute__((unused))
-		     const json_t *value, const char *why)
-{
-	struct driver *d = ctx;
-	char err[300];
-	bool boot = d->state == QEMU_BOOTING;
-
-	if (rc < 0) {
-		die(d, why);
-		return;
-	}
-	/* Now, so that ram() does not change while the guest runs.  A standby
-	 * can do its work without. */
-	if (attach_tracker(d, err, sizeof(err)) < 0) {
-		if (boot) {
-			die(d, err);
-			return;
-		}
-		qb_log(LOG_WARNING, "%s: %s", d->cfg->name, err);
-	}
-	if (boot) {
-		must_command(d, "cont", NULL, on_booted);
-	} else {
-		d->state = QEMU_STANDBY;
-		d->ev->standby(d->ctx, 0, "");
-	}
-}
-
-/* The preload library, where a tracker may need it. */
-static const char *track_lib(const struct vm_config *cfg)
-{
-	const char *lib = getenv("REMUS_TRACK_LIB");
-
-	if (cfg->tracker != NULL && strcmp(cfg->tracker, "auto") != 0 &&
-	    strcmp(cfg->tracker, "pagemap") != 0)
-		return NULL;
-	if (lib == NULL)
-		lib = REMUS_PKGLIBDIR "/libremus-track.so";
-	if (access(lib, R_OK) == 0)
-		return lib;
-	qb_log(LOG_NOTICE, "%s: %s: %s; no pagemap tracker", cfg->name, lib,
-	       strerror(errno));
-	return NULL;
-}
-
-static int spawn(struct driver *d, char **argv, int qmp_fd, int net_fd,
-		 char *err, size_t err_bytes)
-{
-	const struct vm_config *cfg = d->cfg;
-	char log[512];
-	struct qemu_spawn s = {
-		.loop = d->loop,
-		.argv = argv,
-		.fd = { -1, -1, -1, qmp_fd, d->files.ram_fd,
-			d->files.state_fd, net_fd, d->files.state_fd },
-		.ram_bytes = d->files.ram_bytes,
-		.ram_dir = cfg->ram_dir,
-		.track_lib = track_lib(cfg),
-		.log_path = log,
-		.ended = on_ended,
-		.ctx = d,
-	};
-
-	snprintf(log, sizeof(log), "%s/%s.qemu.log", cfg->run_dir, cfg->name);
-	return qemu_process_start(&d->process, &s, err, err_bytes);
-}
-
-static int spawn_and_connect(struct driver *d, char **argv, int net_fd,
-			     char *err, size_t err_bytes)
-{
-	uint32_t ms = START_MS + (uint32_t)(d->files.ram_bytes >> 30) *
-		      START_MS_PER_GIB;
-	int pair[2], rc;
-
-	if (argv == NULL ||
-	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return set_err(err, err_bytes, -ENOMEM,
-			       "cannot make a control connection");
-	rc = spawn(d, argv, pair[1], net_fd, err, err_bytes);
-	close(pair[1]);
-	if (rc < 0) {
-		close(pair[0]);
-		return rc;
-	}
-	rc = qmp_create(&d->qmp, d->loop, pair[0], &qmp_ops, d);
-	if (rc == 0)
-		rc = command(d, "qmp_capabilities", NULL, on_ready, ms);
-	if (rc < 0)
-		return set_err(err, err_bytes, rc, "cannot talk to QEMU: %s",
-			       strerror(-rc));
-	return 0;
-}
-
-static int start(struct driver *d, int net_fd, enum qemu_state state,
-		 char *err, size_t err_bytes)
-{
-	const struct vm_config *cfg = d->cfg;
-	struct qemu_start s = {
-		.cfg = cfg,
-		.kvm = d->kvm,
-		.have_net = net_fd >= 0,
-		.populate = tracker_wants_populated(cfg->tracker),
-		.incoming = state == QEMU_PREPARING,
-	};
-	char **argv;
-	int rc;
-
-	if (d->state != QEMU_EMPTY)
-		return set_err(err, err_bytes, -EBUSY, "a guest is there");
-	rc = qemu_files_create(&d->files, cfg->ram_dir, cfg->name,
-			       cfg->memory_bytes, err, err_bytes);
-	if (rc < 0)
-		return rc;
-	argv = qemu_cmdline_build(&s);
-	rc = spawn_and_connect(d, argv, net_fd, err, err_bytes);
-	free(argv);
-	if (rc < 0) {
-		teardown(d);
-		return rc;
-	}
-	d->state = state;
-	return 0;
-}
-
-static int qemu_boot(struct driver *d, int net_fd, char *err, size_t err_bytes)
-{
-	return start(d, net_fd, QEMU_BOOTING, err, err_bytes);
-}
-
-static int qemu_standby(struct driver *d, int net_fd, char *err,
-			size_t err_bytes)
-{
-	return start(d, net_fd, QEMU_PREPARING, err, err_bytes);
-}
-
 /* ---- checkpoints ---- */
 
 static void on_stopped(void *ctx, int rc, __attribute__((unused))
@@ -425,10 +228,8 @@ static void on_stopped(void *ctx, int rc, __attribute__((unused))
 {
 	struct driver *d = ctx;
 
-	if (rc < 0) {
-		die(d, why);
+	if (qemu_failed(d, rc, why))
 		return;
-	}
 	d->state = QEMU_SAVING;
 	d->ev->suspended(d->ctx, 0, "");
 }
@@ -438,10 +239,8 @@ static void on_goes_on(void *ctx, int rc, __attribute__((unused))
 {
 	struct driver *d = ctx;
 
-	if (rc < 0) {
-		die(d, why);
+	if (qemu_failed(d, rc, why))
 		return;
-	}
 	d->state = QEMU_RUNNING;
 	d->ev->device_state(d->ctx, -EIO, NULL, 0, d->why);
 }
@@ -456,7 +255,7 @@ static void on_saved(void *ctx, int rc, __attribute__((unused))
 		snprintf(d->why, sizeof(d->why), "%s", rc < 0 ? why :
 			 "cannot read the device state that QEMU saved");
 		d->state = QEMU_NOT_SAVED;
-		must_command(d, "cont", NULL, on_goes_on);
+		qemu_must_command(d, "cont", NULL, on_goes_on);
 		return;
 	}
 	d->state = QEMU_SUSPENDED;
@@ -514,10 +313,8 @@ static void on_resumed(void *ctx, int rc, __attribute__((unused))
 {
 	struct driver *d = ctx;
 
-	if (rc < 0) {
-		die(d, why);
+	if (qemu_failed(d, rc, why))
 		return;
-	}
 	d->state = QEMU_RUNNING;
 	d->ev->resumed(d->ctx, 0, "");
 }
@@ -528,7 +325,7 @@ static int qemu_resume(struct driver *d)
 
 	if (d->state != QEMU_SUSPENDED || d->dying)
 		return -EINVAL;
-	rc = command(d, "cont", NULL, on_resumed, COMMAND_MS);
+	rc = qemu_command(d, "cont", NULL, on_resumed, COMMAND_MS);
 	if (rc == 0)
 		d->state = QEMU_RESUMING;
 	return rc;
@@ -541,14 +338,14 @@ static void on_activation_late(void *data)
 	struct driver *d = data;
 
 	d->timer_set = false;
-	die(d, "QEMU did not load the device state in time");
+	qemu_die(d, "QEMU did not load the device state in time");
 }
 
 static void on_loading(void *ctx, int rc, __attribute__((unused))
 		       const json_t *value, const char *why)
 {
 	if (rc < 0)
-		die(ctx, why);
+		qemu_die(ctx, why);
 }
 
 static int qemu_activate(struct driver *d, const void *device_state,
@@ -569,7 +366,7 @@ static int qemu_activate(struct driver *d, const void *device_state,
 	d->timer_set = rc == 0;
 	snprintf(uri, sizeof(uri), "fd:%d", QEMU_FD_LOAD);
 	if (rc == 0)
-		rc = command(d, "migrate-incoming",
+		rc = qemu_command(d, "migrate-incoming",
 			     json_pack("{s:s}", "uri", uri), on_loading,
 			     COMMAND_MS);
 	if (rc < 0) {
@@ -584,7 +381,7 @@ static void qemu_announce(struct driver *d)
 {
 	if (d->process == NULL || d->dying)
 		return;
-	command(d, "announce-self",
+	qemu_command(d, "announce-self",
 		json_pack("{s:i, s:i, s:i, s:i}", "initial", 50, "max", 550,
 			  "rounds", 5, "step", 100), NULL, COMMAND_MS);
 }
@@ -617,7 +414,7 @@ static int qemu_powerdown(struct driver *d)
 {
 	if (d->qmp == NULL || d->dying)
 		return -EINVAL;
-	return command(d, "system_powerdown", NULL, NULL, COMMAND_MS);
+	return qemu_command(d, "system_powerdown", NULL, NULL, COMMAND_MS);
 }
 
 static void say_gone(void *data)
@@ -634,7 +431,7 @@ static void qemu_kill(struct driver *d)
 		return;
 	}
 	d->by_kill = true;
-	die(d, "");
+	qemu_die(d, "");
 }
 
 static void qemu_get_fingerprint(struct driver *d, uint8_t out[16])
@@ -647,7 +444,7 @@ static void qemu_destroy(struct driver *d)
 	if (d == NULL)
 		return;
 	loop_soon_cancel(&d->soon);
-	teardown(d);
+	qemu_teardown(d);
 	free(d);
 }
 
