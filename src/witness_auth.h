@@ -18,7 +18,7 @@
 #define WITNESS_NONCE_HEX 32
 #define WITNESS_MAC_HEX 64
 #define WITNESS_BODY_MAX 16384	 /* of a request */
-#define WITNESS_ANSWER_MAX 65536 /* of an answer */
+#define WITNESS_ANSWER_MAX 131072 /* of an answer */
 
 struct witness_key {
 	uint8_t bytes[VM_KEY_BYTES_MAX];

@@ -1,15 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * witness_client.c - see witness_client.h.
- *
- * curl's multi interface tells which descriptors and which time it waits for;
- * both become entries of the qb_loop.  `done` is called from take_finished()
- * only, after curl has returned: it may post, or free the client.
- */
+#include <config.h>
+
 #include "witness_client.h"
 
 #include <errno.h>
-#include <qb/qbdefs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,10 +12,7 @@
 
 #ifdef HAVE_LIBCURL
 
-#include <curl/curl.h>
-#include <poll.h>
-#include <qb/qblog.h>
-
+#include "curl_loop.h"
 #include "key_file.h"
 #include "witness_auth.h"
 #include "witness_message.h"
@@ -45,8 +36,7 @@ struct post {
 };
 
 struct witness_client {
-	qb_loop_t *loop;
-	CURLM *multi;
+	struct curl_loop *curl;
 	char self[VM_NAME_MAX + 1];
 	struct witness_address witness[WITNESSES_MAX];
 	unsigned int witnesses, waiting[WITNESSES_MAX];
@@ -54,9 +44,6 @@ struct witness_client {
 	uint32_t timeout_ms;
 	struct witness_key key;
 	struct post *posts;
-	qb_loop_timer_handle timer;
-	bool timer_armed;
-	bool *freed; /* set when `done` frees us */
 };
 
 /* ---- one request ---- */
@@ -72,7 +59,7 @@ static void post_free(struct post *p)
 		p->client->waiting[p->witness]--;
 	}
 	if (p->easy != NULL) {
-		curl_multi_remove_handle(p->client->multi, p->easy);
+		curl_loop_remove(p->client->curl, p->easy);
 		curl_easy_cleanup(p->easy);
 	}
 	curl_slist_free_all(p->headers);
@@ -211,8 +198,8 @@ int witness_client_post(struct witness_client *c, unsigned int witness,
 		rc = -ENOMEM;
 	if (rc == 0)
 		rc = set_options(p, path);
-	if (rc == 0 && curl_multi_add_handle(c->multi, p->easy) != CURLM_OK)
-		rc = -EIO;
+	if (rc == 0)
+		rc = curl_loop_add(c->curl, p->easy);
 	if (rc < 0)
 		post_free(p);
 	return rc;
@@ -289,117 +276,25 @@ static int read_answer(const struct post *p, CURLcode r, json_t **body,
 	return 0;
 }
 
-/* False: `done` has freed the client. */
-static bool finish(struct witness_client *c, CURL *easy, CURLcode r)
+/* `done` may post, or free the client. */
+static void on_done(void *ctx __attribute__((unused)), CURL *easy, CURLcode r)
 {
 	char why[TICKET_WHY_MAX] = "";
-	bool freed = false;
 	struct post *p = NULL;
 	unsigned int witness;
 	witness_done done;
 	json_t *body;
-	void *ctx;
+	void *done_ctx;
 	int rc;
 
 	curl_easy_getinfo(easy, CURLINFO_PRIVATE, &p);
 	rc = read_answer(p, r, &body, why, sizeof(why));
 	done = p->done;
-	ctx = p->ctx;
+	done_ctx = p->ctx;
 	witness = p->witness;
 	post_free(p);
-	c->freed = &freed;
-	done(ctx, witness, rc, body, why);
+	done(done_ctx, witness, rc, body, why);
 	json_decref(body);
-	if (!freed)
-		c->freed = NULL;
-	return !freed;
-}
-
-static void take_finished(struct witness_client *c)
-{
-	CURLMsg *m;
-	int left;
-
-	while ((m = curl_multi_info_read(c->multi, &left)) != NULL) {
-		if (m->msg == CURLMSG_DONE &&
-		    !finish(c, m->easy_handle, m->data.result))
-			return;
-	}
-}
-
-/* ---- curl and the loop ---- */
-
-static void act(struct witness_client *c, curl_socket_t fd, int events)
-{
-	int running;
-
-	curl_multi_socket_action(c->multi, fd, events, &running);
-	take_finished(c); /* may free c */
-}
-
-static int32_t on_fd(int32_t fd, int32_t revents, void *data)
-{
-	int events = 0;
-
-	if ((revents & POLLIN) != 0)
-		events |= CURL_CSELECT_IN;
-	if ((revents & POLLOUT) != 0)
-		events |= CURL_CSELECT_OUT;
-	if ((revents & (POLLERR | POLLHUP | POLLNVAL)) != 0)
-		events |= CURL_CSELECT_ERR;
-	act(data, fd, events);
-	return 0; /* not -1: libqb would take out what curl has put in anew */
-}
-
-static void on_timer(void *data)
-{
-	struct witness_client *c = data;
-
-	c->timer_armed = false;
-	act(c, CURL_SOCKET_TIMEOUT, 0);
-}
-
-static int set_timer(CURLM *multi __attribute__((unused)), long ms, void *data)
-{
-	struct witness_client *c = data;
-
-	if (c->timer_armed)
-		qb_loop_timer_del(c->loop, c->timer);
-	c->timer_armed = false;
-	if (ms < 0)
-		return 0;
-	if (qb_loop_timer_add(c->loop, QB_LOOP_MED,
-			      (uint64_t)ms * QB_TIME_NS_IN_MSEC, c, on_timer,
-			      &c->timer) != 0)
-		return -1;
-	c->timer_armed = true;
-	return 0;
-}
-
-static int watch_fd(CURL *easy __attribute__((unused)), curl_socket_t fd,
-		    int what, void *data, void *known)
-{
-	struct witness_client *c = data;
-	int events = 0, r;
-
-	if (what == CURL_POLL_REMOVE) {
-		qb_loop_poll_del(c->loop, fd);
-		return 0;
-	}
-	if (what == CURL_POLL_IN || what == CURL_POLL_INOUT)
-		events |= POLLIN;
-	if (what == CURL_POLL_OUT || what == CURL_POLL_INOUT)
-		events |= POLLOUT;
-	if (known != NULL)
-		r = qb_loop_poll_mod(c->loop, QB_LOOP_MED, fd, events, c,
-				     on_fd);
-	else
-		r = qb_loop_poll_add(c->loop, QB_LOOP_MED, fd, events, c,
-				     on_fd);
-	if (r < 0)
-		return -1;
-	curl_multi_assign(c->multi, fd, c);
-	return 0;
 }
 
 /* ---- the client ---- */
@@ -408,19 +303,8 @@ static int set_up(struct witness_client *c,
 		  const struct witness_client_config *cfg, char *err,
 		  size_t err_bytes)
 {
-	CURLMcode r = CURLM_OK;
-
 	if (cfg->ca_file != NULL && (c->ca_file = strdup(cfg->ca_file)) == NULL)
 		return set_err(err, err_bytes, -ENOMEM, "out of memory");
-	c->multi = curl_multi_init();
-	if (c->multi == NULL)
-		return set_err(err, err_bytes, -ENOMEM, "out of memory");
-	r |= curl_multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION, watch_fd);
-	r |= curl_multi_setopt(c->multi, CURLMOPT_SOCKETDATA, c);
-	r |= curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, set_timer);
-	r |= curl_multi_setopt(c->multi, CURLMOPT_TIMERDATA, c);
-	if (r != CURLM_OK)
-		return set_err(err, err_bytes, -EIO, "libcurl is too old");
 	return key_file_read(cfg->key_file, c->key.bytes, &c->key.count, err,
 			     err_bytes);
 }
@@ -443,11 +327,10 @@ int witness_client_new(struct witness_client **out,
 	int rc = 0;
 
 	*out = NULL;
-	if (c == NULL || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+	if (c == NULL || (c->curl = curl_loop_new(loop, on_done, c)) == NULL) {
 		free(c);
 		return set_err(err, err_bytes, -ENOMEM, "out of memory");
 	}
-	c->loop = loop;
 	c->timeout_ms = cfg->timeout_ms;
 	c->witnesses = cfg->witnesses;
 	snprintf(c->self, sizeof(c->self), "%s", cfg->self);
@@ -468,18 +351,12 @@ void witness_client_free(struct witness_client *c)
 {
 	if (c == NULL)
 		return;
-	if (c->freed != NULL)
-		*c->freed = true;
 	while (c->posts != NULL)
 		post_free(c->posts);
-	if (c->multi != NULL)
-		curl_multi_cleanup(c->multi); /* takes its descriptors out */
-	if (c->timer_armed)
-		qb_loop_timer_del(c->loop, c->timer);
+	curl_loop_free(c->curl);
 	free(c->ca_file);
 	explicit_bzero(c, sizeof(*c));
 	free(c);
-	curl_global_cleanup();
 }
 
 #else /* !HAVE_LIBCURL */
