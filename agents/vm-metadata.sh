@@ -4,9 +4,9 @@
 
 meta_data() {
 	cat <<'END'
-<?xml version="1.0" encoding="UTF-8"?>
+<?xml version="1.0"?>
 <!DOCTYPE resource-agent SYSTEM "ra-api-1.dtd" [
-<!ATTLIST parameter reloadable (1|0) "0">
+<!ATTLIST parameter reloadable (1|0) "0" unique-group CDATA #IMPLIED>
 <!ATTLIST action name CDATA #REQUIRED>
 ]>
 <resource-agent name="vm" version="1.0">
@@ -25,7 +25,7 @@ See ocf_remus_vm(7).
 <shortdesc lang="en">Replicated virtual machine (Remus)</shortdesc>
 <parameters>
 
-<parameter name="config" required="1" unique="1">
+<parameter name="config" required="1" unique="1" unique-group="config">
 <longdesc lang="en">
 Absolute path of the machine's definition, remus.conf(5): NAME.conf, the same
 file on both nodes. NAME is the machine's name. The names in its two "node"
@@ -38,8 +38,8 @@ lines must be the cluster's names of the two nodes.
 <parameter name="interval" reloadable="1">
 <longdesc lang="en">
 Time from one checkpoint to the next: a number of milliseconds, or with "ms" or
-"s" behind it, from 5ms to 10s. Overrides "interval" of the definition. Can be
-changed while the machine runs.
+"s" behind it, from 5ms to 10s. Overrides "interval" of the definition, whose
+default is 25ms. Can be changed while the machine runs.
 </longdesc>
 <shortdesc lang="en">Checkpoint interval</shortdesc>
 <content type="string"/>
@@ -48,7 +48,7 @@ changed while the machine runs.
 <parameter name="compression" reloadable="1">
 <longdesc lang="en">
 Whether pages are sent as differences: "on" or "off". Overrides "compression"
-of the definition. Can be changed while the machine runs.
+of the definition, whose default is "on". Can be changed while the machine runs.
 </longdesc>
 <shortdesc lang="en">Compression of checkpoints</shortdesc>
 <content type="string"/>
@@ -67,7 +67,8 @@ NODE=ADDRESS:PORT, such as "alpha=192.0.2.1 beta=192.0.2.2". Overrides the
 <parameter name="port">
 <longdesc lang="en">
 TCP port at which the machine's remusd listens on both nodes. Each machine needs
-one of its own. Overrides the ports in "peers" and in the definition.
+one of its own. Overrides the ports in "peers" and in the definition; 7070 where
+none is named.
 </longdesc>
 <shortdesc lang="en">Replication port</shortdesc>
 <content type="integer"/>
@@ -85,7 +86,7 @@ of the definition.
 <parameter name="gate">
 <longdesc lang="en">
 Where the guest's output waits for the acknowledgement: "relay" or "plug".
-Overrides "gate" of the definition.
+Overrides "gate" of the definition, whose default is "relay".
 </longdesc>
 <shortdesc lang="en">Output gate</shortdesc>
 <content type="string"/>
@@ -96,8 +97,8 @@ Overrides "gate" of the definition.
 When promote may boot the guest anew, because there is no epoch to go on from:
 "never"; "when-no-state": when it is known that no node runs the guest or holds
 an epoch of it, and no other node had it more recently than this one; "always":
-also on a node that is known not to have had it last. No value boots a guest
-while another one may run.
+also on a node that is known not to have had it last. No value boots a
+guest while another one may run. Default: when-no-state.
 </longdesc>
 <shortdesc lang="en">When to boot the guest anew</shortdesc>
 <content type="string" default="when-no-state"/>
@@ -108,7 +109,7 @@ while another one may run.
 What the guest does when its backup is lost. "run": as soon as the cluster has
 stopped or fenced the backup, output goes out without acknowledgements, and the
 machine is not protected until the backup is back. "freeze": output waits until
-a backup has caught up, whatever that takes.
+a backup has caught up, whatever that takes. Default: run.
 </longdesc>
 <shortdesc lang="en">Without a backup: run or freeze</shortdesc>
 <content type="string" default="run"/>
@@ -119,7 +120,7 @@ a backup has caught up, whatever that takes.
 How many seconds output waits for a backup that cannot be reached although its
 node is in the cluster, such as when the replication cable alone is cut. Then the
 cluster is asked to restart the backup's instance, which is the proof that lets
-the guest go on without it. Only with alone=run.
+the guest go on without it. Only with alone=run. Default: 5.
 </longdesc>
 <shortdesc lang="en">Seconds to wait for a backup out of reach</shortdesc>
 <content type="integer" default="5"/>

@@ -119,6 +119,19 @@ make_effective() { # DIR
 		} >"$effective.new" && mv -f "$effective.new" "$effective"
 }
 
+# 0: this node is one of the machine's two.
+belongs_here() {
+	if [ -n "$OCF_RESKEY_peers" ]; then
+		case " $OCF_RESKEY_peers " in
+		*" $SELF="*) [ -r "$OCF_RESKEY_config" ] ;;
+		*) return 1 ;;
+		esac
+	else
+		grep -Eq "^[[:blank:]]*node[[:blank:]]*=[[:blank:]]*${SELF}[[:blank:]]" \
+			"$OCF_RESKEY_config" 2>/dev/null
+	fi
+}
+
 validate() { # DIR, for the definition
 	check_parameters || return
 	for program in remusd remusctl flock; do
@@ -139,8 +152,7 @@ validate() { # DIR, for the definition
 		fail "$OCF_ERR_INSTALLED" "${out#remusctl: }"
 		return
 	}
-	grep -Eq "^[[:blank:]]*node[[:blank:]]*=[[:blank:]]*${SELF}[[:blank:]]" \
-		"$effective" ||
+	belongs_here ||
 		fail "$OCF_ERR_INSTALLED" "$effective: $SELF is not one of" \
 			"the two nodes of $NAME"
 }

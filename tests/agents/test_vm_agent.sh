@@ -85,7 +85,7 @@ wrong() {
 said() { grep -qF -- "$1" "$LAB_DIR/said" ||
 	wrong "it should say '$1', but says: $(cat "$LAB_DIR/said")"; }
 is() { [ "$2" = "$3" ] || wrong "$1 is '$2', not '$3'"; }
-probe() { expect "$1" "$2" monitor OCF_RESKEY_CRM_meta_interval=0; }
+probe() { expect "$1" "$2" monitor OCF_RESKEY_CRM_meta_interval=0 "${@:3}"; }
 notify() { # HOST TYPE OPERATION NODE
 	expect $OK "$1" notify OCF_RESKEY_CRM_meta_notify_type="$2" \
 		OCF_RESKEY_CRM_meta_notify_operation="$3" \
@@ -160,6 +160,12 @@ expect $OK alpha stop
 expect $NOT_RUNNING alpha monitor PATH="$STUBS/bin:/usr/bin:/bin"
 expect $NOT_RUNNING alpha monitor OCF_RESKEY_config=/etc/remus/none.conf
 
+begin "a node that is none of the machine's two says so to a probe"
+probe $INSTALLED alpha OCF_RESKEY_config=/etc/remus/none.conf
+probe $INSTALLED alpha OCF_RESKEY_CRM_meta_on_node=gamma
+probe $INSTALLED alpha OCF_RESKEY_peers="beta=10.77.1.2 gamma=10.77.1.3"
+probe $NOT_RUNNING alpha OCF_RESKEY_peers="beta=10.77.1.2 alpha=10.77.1.1"
+
 begin "start, twice; the first in the list is the first choice"
 expect $OK alpha start
 expect $OK alpha start
@@ -176,6 +182,7 @@ expect $ERROR alpha monitor PATH="$STUBS/bin:/usr/bin:/bin" \
 	OCF_RESKEY_config=/etc/remus/$VM.conf
 mv "$(host_dir alpha etc)/$VM.conf" "$LAB_DIR/aside"
 expect $OK alpha monitor
+probe $ERROR alpha PATH="$STUBS/bin:/usr/bin:/bin"
 expect $ERROR alpha monitor PATH="$STUBS/bin:/usr/bin:/bin"
 mv "$LAB_DIR/aside" "$(host_dir alpha etc)/$VM.conf"
 host_exec alpha kill -s STOP "$(pid_of alpha)"

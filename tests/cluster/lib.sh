@@ -112,7 +112,7 @@ node_prepare() {
 	local disk d
 	disk=$(host_dir "$1" disk)
 	mkdir -p "$disk"/etc/{corosync/uidgid.d,pacemaker} \
-		"$disk"/var/lib/{corosync,pcsd} "$disk"/var/log/{pacemaker,cluster}
+		"$disk"/var/lib/{corosync,pcsd} "$disk"/var/log/{pacemaker,cluster,crmsh}
 	for d in cib pengine cores blackbox; do
 		mkdir -p "$disk/var/lib/pacemaker/$d"
 	done

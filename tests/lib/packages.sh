@@ -14,8 +14,8 @@ PACKAGES_BUILD="autoconf automake libtool make gcc libc6-dev pkg-config
 	libmicrohttpd-dev libxxhash-dev libnl-3-dev libnl-route-3-dev libcmocka-dev xz-utils"
 PACKAGES_LAB="iproute2 util-linux procps kmod cpio busybox-static redis-tools iputils-ping
 	qemu-system-x86 jq"
-PACKAGES_CLUSTER="corosync pacemaker pacemaker-cli-utils pcs resource-agents
-	tcpdump"
+PACKAGES_CLUSTER="corosync pacemaker pacemaker-cli-utils pcs crmsh
+	resource-agents tcpdump"
 PACKAGES_CHECK="clang llvm libclang-rt-14-dev valgrind shellcheck mandoc
 	tcpdump nftables resource-agents libxml2-utils openssl python3"
 

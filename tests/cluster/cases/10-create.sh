@@ -16,9 +16,47 @@ case_create() {
 	# A protected one is no failure and not degraded.
 	on "$P" crm_mon -1A
 	quiet "$P" crm_mon -1A | has "vm1.*primary protected"
-	on "$P" pcs resource describe ocf:remus:vm | has "config (required"
 	watch_start
 	watch_end vm1 "$P"
+}
+
+# The tools for people show parameters, defaults and actions
+case_describe() {
+	local out name
+	out=$(quiet "$P" pcs resource describe ocf:remus:vm)
+	# shellcheck disable=SC2013 # names
+	for name in $(agent_parameters); do
+		has -E "^  $name( \(.*\))?: " <<<"$out"
+	done
+	has "^  config (required) (unique" <<<"$out"
+	has -E "^  cold_boot: .* Default: when-no-state\.$" <<<"$out"
+	has -E "^  alone: .* Default: run\.$" <<<"$out"
+	has -E "^  reconnect_wait: .* Default: 5\.$" <<<"$out"
+	out=${out#*Default operations:}
+	out=$(tr -s ' \n' ' ' <<<"$out")
+	has "start: interval=0s timeout=60s stop: interval=0s timeout=60s" <<<"$out"
+	has "monitor: interval=10s timeout=20s role=Promoted" <<<"$out"
+	has "monitor: interval=11s timeout=20s role=Unpromoted" <<<"$out"
+	has "promote: interval=0s timeout=60s demote: interval=0s timeout=60s" <<<"$out"
+	has "notify: interval=0s timeout=30s" <<<"$out"
+
+	out=$(quiet "$P" crm ra info ocf:remus:vm)
+	for name in $(agent_parameters); do
+		has -E "^$name\*? \(" <<<"$out"
+	done
+	has -F "config* (string): " <<<"$out"
+	has -F "cold_boot (string, [when-no-state]): " <<<"$out"
+	has -F "alone (string, [run]): " <<<"$out"
+	has -F "reconnect_wait (integer, [5]): " <<<"$out"
+	out=${out#*Operations}
+	has -E "^ *promote +timeout=60s" <<<"$out"
+	has -E "^ *monitor_Promoted +timeout=20s interval=10s" <<<"$out" ||
+		has -E "^ *monitor +.*timeout=20s.*interval=10s" <<<"$out"
+}
+
+agent_parameters() {
+	quiet "$P" crm_resource --show-metadata ocf:remus:vm |
+		sed -n 's/^<parameter name="\([a-z_]*\)".*/\1/p'
 }
 
 # resource cleanup and refresh leave a running guest alone
