@@ -5,9 +5,9 @@
 # tests/lib/hosts.sh, with a fence device that really kills.
 #
 #                 repl0        br0/svc0      ring0
-#     alpha     10.77.1.1         -        10.77.3.1
-#     beta      10.77.1.2         -        10.77.3.2
-#     gamma     10.77.1.3         -        10.77.3.3
+#     alpha     10.77.1.1     10.77.2.1    10.77.3.1
+#     beta      10.77.1.2     10.77.2.2    10.77.3.2
+#     gamma     10.77.1.3     10.77.2.3    10.77.3.3
 #     client        -        10.77.2.100       -
 #
 # Three cables a host, so that replication (repl), the guests' network (svc) and
@@ -138,7 +138,7 @@ node_first_cib() {
 
 node_place() {
 	local id=${NODE_ID[$1]}
-	"host_${2:-place}" "$1" "10.77.1.$id" - "10.77.3.$id"
+	"host_${2:-place}" "$1" "10.77.1.$id" "10.77.2.$id" "10.77.3.$id"
 }
 
 node_boot() {

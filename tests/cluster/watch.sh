@@ -4,7 +4,8 @@
 # watch.sh - virtual machines under the cluster, and who judges them: a client
 # that counts what was acknowledged, and an ear at every host's cable.
 #
-#   vm_files VM               key and definition on both nodes
+#   vm_files VM               key and definition on both nodes; with WITNESSED
+#                             set, witnesses decide (witness.sh)
 #   vm_make VM [WORD...]      the same, then `pcs resource create` with the
 #                             further words
 #   settled                   all nodes online, every VM of $VMS protected, no
@@ -27,10 +28,15 @@ VMS=(vm1)
 WATCH_RATE=${WATCH_RATE:-100}
 
 vm_files() {
-	local vm=$1
+	local vm=$1 h
 	VM=$vm VM_IP=${VM_ADDR[$vm]} VM_TAP=${vm}t0 vm_define
 	sed -i "s/:7070/:${VM_PORT[$vm]}/" "$(host_dir alpha etc)/$vm.conf" \
 		"$(host_dir beta etc)/$vm.conf"
+	[ -n "${WITNESSED:-}" ] || return 0
+	for h in alpha beta; do
+		witness_lines >>"$(host_dir "$h" etc)/$vm.conf"
+		witness_key_to "$h"
+	done
 }
 
 vm_make() {
