@@ -7,9 +7,9 @@
 #include <syslog.h>
 
 /* Our source files, as __FILE__ has them: all are compiled from the top of the
- * build, as src/... or .../src/...; libqb's come without a folder.
+ * build, as src/..., fence/... or .../src/...; libqb's come without a folder.
  * libqb takes basic regular expressions. */
-#define OUR_FILES "src/[^/]*$"
+#define OUR_FILES "\\(src\\|fence\\)/[^/]*$"
 
 static char ident_copy[128];
 static bool started;

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "witness_config.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "key_file.h"
+#include "util.h"
+#include "witness_config_priv.h"
+
+#define LINE_BYTES_MAX 4096
+#define FILE_BYTES_MAX (256 * 1024)
+
+int witness_config_bad(struct witness_parse *p, unsigned int line,
+		       const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	return set_err(p->err, p->err_bytes, -EINVAL, "%s:%u: %s", p->path,
+		       line, text);
+}
+
+static char *trim(char *s)
+{
+	char *end;
+
+	s += strspn(s, " \t");
+	end = s + strlen(s);
+	while (end > s && (end[-1] == ' ' || end[-1] == '\t'))
+		*--end = '\0';
+	return s;
+}
+
+static int take_line(struct witness_parse *p, char *text, size_t len)
+{
+	char *value;
+
+	if (len > 0 && text[len - 1] == '\n')
+		text[--len] = '\0';
+	if (len > LINE_BYTES_MAX)
+		return witness_config_bad(p, p->line,
+					  "line is longer than %d bytes",
+					  LINE_BYTES_MAX);
+	for (size_t i = 0; i < len; i++) {
+		if (iscntrl((unsigned char)text[i]) && text[i] != '\t')
+			return witness_config_bad(p, p->line,
+						  "control character 0x%02x",
+						  (unsigned char)text[i]);
+	}
+	text = trim(text);
+	if (*text == '\0' || *text == '#')
+		return 0;
+	value = strchr(text, '=');
+	if (value == NULL)
+		return witness_config_bad(p, p->line,
+					  "'%.64s' is not 'key = value'", text);
+	*value++ = '\0';
+	return witness_config_give(p, trim(text), trim(value));
+}
+
+static int take_file(struct witness_parse *p, FILE *f)
+{
+	size_t cap = 0, total = 0;
+	char *text = NULL;
+	ssize_t n;
+	int rc = 0;
+
+	while (rc == 0 && (n = getline(&text, &cap, f)) >= 0) {
+		p->line++;
+		total += (size_t)n;
+		rc = total > FILE_BYTES_MAX
+			     ? witness_config_bad(p, p->line,
+						  "file is longer than %d "
+						  "bytes",
+						  FILE_BYTES_MAX)
+			     : take_line(p, text, (size_t)n);
+	}
+	if (rc == 0 && ferror(f))
+		rc = set_err(p->err, p->err_bytes, -EIO, "%s:%u: cannot read",
+			     p->path, p->line);
+	if (p->line == 0)
+		p->line = 1;
+	free(text);
+	return rc;
+}
+
+/* It names commands, and who decides. */
+static int check_file_stat(struct witness_parse *p, FILE *f)
+{
+	struct stat st;
+
+	if (fstat(fileno(f), &st) < 0 || !S_ISREG(st.st_mode))
+		return witness_config_bad(p, 1, "not a plain file");
+	if (st.st_uid != 0 && st.st_uid != geteuid())
+		return witness_config_bad(p, 1,
+					  "the file belongs to user %u; it "
+					  "must belong to root",
+					  (unsigned int)st.st_uid);
+	if ((st.st_mode & S_IWOTH) != 0)
+		return witness_config_bad(
+			p, 1, "the file is writable for everybody");
+	return 0;
+}
+
+static int check_together(struct witness_parse *p)
+{
+	const struct witness_config *c = p->c;
+
+	if (c->nodes == 0)
+		return witness_config_bad(p, p->line, "key 'node' is missing");
+	if ((c->tls_certificate == NULL) != (c->tls_key == NULL))
+		return witness_config_bad(p, p->line,
+					  "tls_certificate and tls_key must be "
+					  "given together");
+	return 0;
+}
+
+static int load(struct witness_parse *p, FILE *f, const char *key_file)
+{
+	struct witness_config *c = p->c;
+	char why[512] = "";
+	int rc = check_file_stat(p, f);
+
+	if (rc == 0)
+		rc = take_file(p, f);
+	if (rc == 0)
+		rc = witness_config_fallbacks(p);
+	if (rc == 0)
+		rc = check_together(p);
+	if (rc == 0 && key_file != NULL) {
+		free(c->key_file);
+		c->key_file = strdup(key_file);
+		if (c->key_file == NULL)
+			rc = -ENOMEM;
+	}
+	if (rc == 0 && c->key_file == NULL)
+		rc = witness_config_bad(p, p->line, "key 'key_file' is missing");
+	if (rc == 0 && key_file_read(c->key_file, c->key.bytes, &c->key.count,
+				     why, sizeof(why)) < 0)
+		rc = witness_config_bad(p, witness_config_line(p, "key_file"),
+					"%s", why);
+	if (rc == -ENOMEM)
+		set_err(p->err, p->err_bytes, rc, "%s: out of memory", p->path);
+	return rc;
+}
+
+int witness_config_load(struct witness_config **out, const char *path,
+			const char *key_file, char *err, size_t err_bytes)
+{
+	struct witness_parse p = { .path = path, .err = err,
+				   .err_bytes = err_bytes };
+	FILE *f;
+	int rc;
+
+	*out = NULL;
+	f = fopen(path, "re");
+	if (f == NULL) {
+		rc = -errno;
+		return set_err(err, err_bytes, rc, "%s: %s", path,
+			       strerror(-rc));
+	}
+	p.c = calloc(1, sizeof(*p.c));
+	if (p.c != NULL)
+		p.c->path = strdup(path);
+	if (p.c == NULL || p.c->path == NULL)
+		rc = set_err(err, err_bytes, -ENOMEM, "%s: out of memory",
+			     path);
+	else
+		rc = load(&p, f, key_file);
+	fclose(f);
+	if (rc < 0)
+		witness_config_free(p.c);
+	else
+		*out = p.c;
+	return rc;
+}
+
+static void probe_free(struct probe_config *p)
+{
+	for (size_t i = 0; p->argv != NULL && p->argv[i] != NULL; i++)
+		free(p->argv[i]);
+	free(p->argv);
+	free(p->text);
+}
+
+void witness_config_free(struct witness_config *c)
+{
+	if (c == NULL)
+		return;
+	for (unsigned int i = 0; i < c->vms; i++) {
+		for (unsigned int j = 0; j < c->vm[i].probes; j++)
+			probe_free(&c->vm[i].probe[j]);
+	}
+	free(c->path);
+	free(c->state_dir);
+	free(c->key_file);
+	free(c->tls_certificate);
+	free(c->tls_key);
+	explicit_bzero(c, sizeof(*c));
+	free(c);
+}
