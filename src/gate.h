@@ -50,7 +50,8 @@ struct gate_stats {
 				   long or short, or let out but refused by the
 				   interface; sent = held + released + dropped */
 	uint64_t inbound;	/* frames passed towards the guest */
-	uint64_t inbound_dropped; /* the guest was too slow, or there is none */
+	uint64_t inbound_dropped; /* the guest was too slow, or there is none;
+				     of these some come late (late_frames.h) */
 };
 
 struct gate;

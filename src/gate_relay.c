@@ -17,6 +17,9 @@
  * network card does; it is not kept, so that order needs no second watermark.
  * Losing a frame is safe, a late or doubled one would not be.
  *
+ * While CLOSED, frames for the guest are dropped, but for the newest segment of
+ * each TCP connection: late_frames.h says why; it gets them when the gate opens.
+ *
  * A ticket's clock is read before every single frame.  What remains is a stop
  * of the whole process between that look and the write() after it: at most
  * one frame, already under way when the ticket was good.
@@ -34,6 +37,7 @@
 #include <unistd.h>
 
 #include "gate_core.h"
+#include "late_frames.h"
 #include "tap.h"
 #include "util.h"
 
@@ -53,6 +57,7 @@ struct gate {
 	bool tap_watched;
 	bool tap_refuses; /* said so already */
 	int ours, guests; /* the socket pair; -1: none yet */
+	struct late_frames *late; /* came while CLOSED */
 	qb_loop_timer_handle timer;
 	bool timer_armed;
 	struct mmsghdr msgs[FRAME_BATCH];
@@ -159,16 +164,27 @@ static int32_t on_guest(int32_t fd, int32_t revents, void *data)
 
 /* ---- TAP -> guest ---- */
 
-static void pass_inbound(struct gate *g, size_t len)
+static void send_inbound(void *ctx, const void *frame, size_t len)
 {
-	/* CLOSED: nobody runs that could read, and frames that waited in the
-	 * socket would reach a guest long after they were sent. */
-	if (g->core.state != GATE_CLOSED && g->ours >= 0 &&
-	    len <= FRAME_BYTES_MAX &&
-	    send(g->ours, g->inbound, len, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+	struct gate *g = ctx;
+
+	if (g->ours >= 0 && len <= FRAME_BYTES_MAX &&
+	    send(g->ours, frame, len, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
 		g->core.n.inbound++;
 	else
 		g->core.n.inbound_dropped++;
+}
+
+static void pass_inbound(struct gate *g, size_t len)
+{
+	if (g->core.state != GATE_CLOSED) {
+		send_inbound(g, g->inbound, len);
+		return;
+	}
+	/* Nobody runs that could read, and frames that waited in the socket
+	 * would reach a guest long after they were sent. */
+	g->core.n.inbound_dropped++;
+	late_frames_put(g->late, g->inbound, len, now_boot_ns());
 }
 
 static int32_t on_tap(int32_t fd, int32_t revents, void *data)
@@ -218,6 +234,7 @@ static void relay_destroy(struct gate *g)
 	if (g->tap_fd >= 0)
 		close(g->tap_fd);
 	gate_core_fini(&g->core);
+	late_frames_free(g->late);
 	free(g);
 }
 
@@ -234,6 +251,10 @@ static int relay_create(struct gate **out, const struct gate_config *cfg,
 	g->loop = loop;
 	g->tap_fd = g->ours = g->guests = -1;
 	rc = gate_core_init(&g->core, cfg, &core_ops, g, err, err_bytes);
+	g->late = late_frames_new();
+	if (rc == 0 && g->late == NULL)
+		rc = set_err(err, err_bytes, -ENOMEM, "gate of %s: no memory",
+			     cfg->vm);
 	if (rc == 0)
 		rc = g->tap_fd = tap_open(cfg->tap, cfg->bridge, err, err_bytes);
 	if (rc < 0)
@@ -269,6 +290,7 @@ static int relay_guest_fd(struct gate *g)
 	int sv[2], rc;
 
 	drop_pair(g);
+	late_frames_clear(g->late); /* another guest */
 	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
 		       sv) < 0)
 		return -errno;
@@ -335,8 +357,11 @@ static int relay_open(struct gate *g, const struct permit *p)
 {
 	int rc = gate_core_open(&g->core, p);
 
-	if (rc == 0)
+	if (rc == 0) {
 		arm_timer(g);
+		/* It runs; before, its card would not have taken them in. */
+		late_frames_drain(g->late, now_boot_ns(), send_inbound, g);
+	}
 	return rc;
 }
 
