@@ -10,6 +10,7 @@ const struct arbiter_ops *arbiter_find(const char *name)
 {
 	static const struct arbiter_ops *const all[] = {
 		&arbiter_operator_ops,
+		&arbiter_witness_ops,
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(all); i++)

@@ -58,6 +58,8 @@
 #define TICKET_DRIFT_PERMILLE 10
 #define TICKET_LEASE_MS_MIN 500
 #define TICKET_LEASE_MS_MAX 60000
+/* As TICKET_GENERATION_MAX: they are JSON integers. */
+#define TICKET_BALLOT_MAX ((uint64_t)INT64_MAX)
 
 /* Ordered by n, then proposer.  n 0: none.  `proposer` is a random number,
  * not 0, that a process draws anew each time it starts. */
