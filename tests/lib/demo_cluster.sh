@@ -54,21 +54,26 @@ demo_fail() {
 		quiet "$P" kill -s KILL "$pid"
 		;;
 	link)
-		step "The replication cable of $P is cut"
+		step "The replication cable of $P is cut; the heartbeat's is whole"
 		split_mark
 		link_cut "$P" repl
 		;;
 	esac
 	wait_until 60 split_noticed "$B" "$kill" ||
 		give_up "$B does not notice"
-	as_root "$B" crm_mon -1
+	if [ "$kill" = link ]; then
+		as_root "$B" crm_mon -1A
+	else
+		as_root "$B" crm_mon -1
+	fi
 	wait_until 120 split_answered "$answers" ||
 		give_up "the guest does not answer any more"
 	say "The client has an answer again."
 }
 
 demo_after() {
-	local now=$B
+	[ "$kill" != link ] || say "It goes on at $P, alone: first, Pacemaker" \
+		"has stopped the copy at $B for it."
 	[ "$kill" != host ] ||
 		note "the fence device: $(power_log | grep " off " | tail -n 1)"
 	as_root "$B" crm_mon -1A
@@ -97,9 +102,9 @@ demo_split() {
 	split_ear_end
 	split_take "$where" "$kill" "$answers" || give_up "not measured"
 	note "$DETECTION_MS ms until it was noticed, $DECISION_MS ms until" \
-		"Pacemaker called the agent, $HEARD_MS ms until the guest was" \
+		"Pacemaker had decided, $HEARD_MS ms until the guest was" \
 		"heard again, and $((ACTIVATION_MS - HEARD_MS)) ms more until" \
-		"the client's TCP asked again"
+		"TCP had said again what was lost"
 	split=" failover_ms=$FAILOVER_MS detection_ms=$DETECTION_MS"
 	split+=" decision_ms=$DECISION_MS activation_ms=$ACTIVATION_MS"
 }
