@@ -7,91 +7,20 @@
  *	  cannot be had,  v  | delay over                | cannot be had
  *	  silence:       PAUSE <-------------------------+
  *
- * While alone(self) is held, each witness is sent a RENEW every quarter of a
- * lease.  One that missed the ACCEPT gets the very same again.  Where it has
- * promised a greater ballot meanwhile, only a round of our own can bring it
- * back: one is made when the lease gets short (`internal`).
+ * A round that the lease needs (ticket_lease.c) is `internal`: nobody hears of
+ * its outcome, and one that is asked for takes its place.
  */
-#include "ticket_proposer.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ticket_proposer_priv.h"
 #include "util.h"
 
 #define PAUSE_MS_FIRST 16
 #define PAUSE_MS_MAX 512
-#define RENEWALS_PER_LEASE 4
-
-enum phase { IDLE, PREPARE, ACCEPT, PAUSE };
-
-/* What is known of one witness. */
-struct witness {
-	/* the attempt */
-	uint64_t round_id; /* 0: none is awaited */
-	uint64_t round_sent_ms;
-	bool round_send;
-	bool answered, agreed;	    /* agreed: PROMISE, ACCEPTED */
-	enum ticket_reply reply;    /* answered, of a sort that can be read */
-	bool failed;		    /* not reached, or nonsense */
-	struct ballot ballot;	    /* PROMISE */
-	struct ticket value;	    /* PROMISE */
-	uint32_t lease_left_ms;	    /* as of answered_ms */
-	uint64_t answered_ms;
-	char why[TICKET_WHY_MAX];
-	/* the lease */
-	uint64_t hold_id;
-	uint64_t hold_sent_ms, hold_due_ms;
-	bool hold_send;
-	bool missed;	      /* it has not accepted what we hold */
-	bool blocked;	      /* and would not: it promised a greater ballot */
-	bool moved;	      /* it has accepted something later */
-	struct ballot moved_to;
-	struct ticket moved_value;
-	uint64_t lease_end_ms;
-};
-
-struct ticket_proposer {
-	struct ticket_proposer_config c;
-	uint64_t now_ms, last_id, rng;
-	uint64_t max_n; /* greatest ballot heard of */
-
-	enum phase phase;
-	bool internal;
-	struct ticket_request r;
-	uint64_t give_up_at_ms, until_ms; /* until: of this attempt or pause */
-	unsigned int attempts;
-	bool busy;	     /* the last whole attempt: see -EBUSY */
-	struct ballot ballot;
-	struct ticket next;
-	int rc;		     /* of ticket_change() */
-	char err[TICKET_WHY_MAX];
-
-	bool outcome_due;
-	struct ticket_outcome outcome;
-
-	bool known;
-	struct ticket ticket;
-
-	bool holding;
-	struct ticket held;
-	struct ballot held_ballot;
-
-	struct witness w[WITNESSES_MAX];
-};
-
-static uint64_t max_u64(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
-static uint64_t min_u64(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
 
 /* splitmix64 (Steele, Lea, Flood, 2014) */
 static uint64_t random_below(struct ticket_proposer *p, uint64_t n)
@@ -103,140 +32,9 @@ static uint64_t random_below(struct ticket_proposer *p, uint64_t n)
 	return (x ^ (x >> 31)) % n;
 }
 
-static unsigned int majority(const struct ticket_proposer *p)
-{
-	return ticket_majority(p->c.witnesses);
-}
-
-static void note_ballot(struct ticket_proposer *p, const struct ballot *b)
-{
-	if (b->n > p->max_n && b->n < TICKET_BALLOT_MAX)
-		p->max_n = b->n;
-}
-
 static bool alone_self(const struct ticket_proposer *p, const struct ticket *t)
 {
 	return t->state == TICKET_ALONE && strcmp(t->holder, p->c.self) == 0;
-}
-
-/* ---- the lease ---- */
-
-static void lease_drop(struct ticket_proposer *p)
-{
-	p->holding = false;
-	for (unsigned int i = 0; i < p->c.witnesses; i++) {
-		struct witness *w = &p->w[i];
-
-		w->hold_id = 0;
-		w->hold_send = false;
-		w->missed = w->blocked = w->moved = false;
-		w->lease_end_ms = 0;
-	}
-}
-
-static void lease_count(struct ticket_proposer *p, struct witness *w,
-			uint64_t sent_ms)
-{
-	w->missed = w->blocked = w->moved = false;
-	w->lease_end_ms = max_u64(w->lease_end_ms,
-				  ticket_lease_end_ms(sent_ms, p->c.lease_ms));
-}
-
-uint64_t ticket_proposer_lease_ms(const struct ticket_proposer *p)
-{
-	uint64_t best = 0;
-
-	if (!p->holding)
-		return 0;
-	/* The greatest that a majority reaches. */
-	for (unsigned int i = 0; i < p->c.witnesses; i++) {
-		uint64_t end = p->w[i].lease_end_ms;
-		unsigned int n = 0;
-
-		for (unsigned int j = 0; j < p->c.witnesses; j++)
-			n += p->w[j].lease_end_ms >= end;
-		if (n >= majority(p))
-			best = max_u64(best, end);
-	}
-	return best;
-}
-
-static uint64_t hold_interval_ms(const struct ticket_proposer *p)
-{
-	return p->c.lease_ms / RENEWALS_PER_LEASE;
-}
-
-static uint64_t hold_timeout_ms(const struct ticket_proposer *p)
-{
-	return min_u64(p->c.answer_ms, p->c.lease_ms / 2);
-}
-
-static void hold_say(struct ticket_proposer *p, struct witness *w)
-{
-	w->hold_id = ++p->last_id;
-	w->hold_sent_ms = p->now_ms;
-	w->hold_send = true;
-}
-
-/* A majority accepted something after what we hold.  Is it one thing, then
- * that is the ticket. */
-static void lease_lost(struct ticket_proposer *p)
-{
-	for (unsigned int i = 0; i < p->c.witnesses; i++) {
-		const struct witness *w = &p->w[i];
-		unsigned int n = 0;
-
-		for (unsigned int j = 0; j < p->c.witnesses; j++)
-			n += p->w[j].moved && ballot_cmp(&p->w[j].moved_to,
-							 &w->moved_to) == 0;
-		if (w->moved && n >= majority(p))
-			p->ticket = w->moved_value;
-	}
-	lease_drop(p);
-}
-
-static void on_moved(struct ticket_proposer *p, struct witness *w,
-		     const struct ticket_answer *a)
-{
-	unsigned int n = 0;
-
-	w->moved = true;
-	w->moved_to = a->ballot;
-	w->moved_value = a->value;
-	for (unsigned int i = 0; i < p->c.witnesses; i++)
-		n += p->w[i].moved;
-	if (n >= majority(p))
-		lease_lost(p);
-}
-
-static void on_hold_answer(struct ticket_proposer *p, struct witness *w,
-			   const struct ticket_answer *a)
-{
-	w->hold_id = 0;
-	w->hold_due_ms = w->hold_sent_ms + hold_interval_ms(p);
-	if (a == NULL)
-		return;
-	switch (a->reply) {
-	case TICKET_RENEWED:
-	case TICKET_ACCEPTED:
-		lease_count(p, w, w->hold_sent_ms);
-		break;
-	case TICKET_REFUSED_VALUE:
-		w->missed = true;
-		note_ballot(p, &a->ballot);
-		if (ballot_cmp(&a->ballot, &p->held_ballot) > 0)
-			on_moved(p, w, a);
-		else
-			hold_say(p, w); /* the ACCEPT that it missed */
-		break;
-	case TICKET_REFUSED_BALLOT:
-		w->missed = false; /* ask by RENEW what it has now */
-		w->blocked = true;
-		note_ballot(p, &a->ballot);
-		break;
-	default:
-		break;
-	}
 }
 
 /* ---- rounds ---- */
@@ -251,12 +49,12 @@ static void round_end(struct ticket_proposer *p)
 	}
 }
 
-static void ask_all(struct ticket_proposer *p, enum phase phase)
+static void ask_all(struct ticket_proposer *p, enum round_phase phase)
 {
 	p->phase = phase;
 	p->until_ms = p->now_ms + p->c.answer_ms;
 	for (unsigned int i = 0; i < p->c.witnesses; i++) {
-		struct witness *w = &p->w[i];
+		struct round_witness *w = &p->w[i];
 
 		w->round_id = ++p->last_id;
 		w->round_sent_ms = p->now_ms;
@@ -301,7 +99,7 @@ static bool is_busy(const struct ticket_proposer *p)
 	unsigned int said = 0, busy = 0;
 
 	for (unsigned int i = 0; i < p->c.witnesses; i++) {
-		const struct witness *w = &p->w[i];
+		const struct round_witness *w = &p->w[i];
 
 		if (!w->answered || w->failed)
 			continue;
@@ -319,7 +117,7 @@ static void say_why(const struct ticket_proposer *p, char *buf, size_t bytes)
 
 	buf[0] = '\0';
 	for (unsigned int i = 0; i < p->c.witnesses && at < bytes; i++) {
-		const struct witness *w = &p->w[i];
+		const struct round_witness *w = &p->w[i];
 		int n = snprintf(buf + at, bytes - at, "%switness %u: %s%s%s",
 				 i == 0 ? "" : "; ", i + 1,
 				 !w->answered ? "silent" :
@@ -343,8 +141,8 @@ static uint64_t pause_ms(struct ticket_proposer *p)
 		if (p->w[i].answered && p->w[i].lease_left_ms > 0 &&
 		    (wait == 0 || p->w[i].lease_left_ms < wait))
 			wait = p->w[i].lease_left_ms;
-	wait = min_u64(wait, PAUSE_MS_MAX / 2);
-	return max_u64(wait, most / 4) + random_below(p, most);
+	wait = sooner(wait, PAUSE_MS_MAX / 2);
+	return later(wait, most / 4) + random_below(p, most);
 }
 
 static void attempt_failed(struct ticket_proposer *p)
@@ -381,11 +179,11 @@ static void give_up(struct ticket_proposer *p)
  * accepted anything, it is that or was made from it. */
 static void newest_promise(const struct ticket_proposer *p, struct ticket *now)
 {
-	const struct witness *best = NULL;
+	const struct round_witness *best = NULL;
 
 	memset(now, 0, sizeof(*now));
 	for (unsigned int i = 0; i < p->c.witnesses; i++) {
-		const struct witness *w = &p->w[i];
+		const struct round_witness *w = &p->w[i];
 
 		if (w->answered && w->agreed && w->ballot.n != 0 &&
 		    (best == NULL || ballot_cmp(&w->ballot, &best->ballot) > 0))
@@ -442,38 +240,15 @@ static void begin_accept(struct ticket_proposer *p)
 	ask_all(p, ACCEPT);
 }
 
-/* alone(self) is decided: what the witnesses said counts, what they have still
- * to say will. */
-static void hold(struct ticket_proposer *p)
-{
-	if (!p->holding || !ticket_equal(&p->held, &p->next))
-		lease_drop(p);
-	p->holding = true;
-	p->held = p->next;
-	p->held_ballot = p->ballot;
-	for (unsigned int i = 0; i < p->c.witnesses; i++) {
-		struct witness *w = &p->w[i];
-
-		if (w->answered && w->agreed) {
-			lease_count(p, w, w->round_sent_ms);
-		} else if (!w->answered && !w->round_send) {
-			w->hold_id = w->round_id;
-			w->hold_sent_ms = w->round_sent_ms;
-			w->hold_send = false;
-		}
-		w->hold_due_ms = w->round_sent_ms + hold_interval_ms(p);
-	}
-}
-
 static uint64_t quiet_at(const struct ticket_proposer *p)
 {
 	uint64_t at = p->now_ms;
 
 	for (unsigned int i = 0; i < p->c.witnesses; i++) {
-		const struct witness *w = &p->w[i];
+		const struct round_witness *w = &p->w[i];
 
 		if (w->answered && w->agreed && w->lease_left_ms > 0)
-			at = max_u64(at, ticket_lease_over_ms(w->answered_ms,
+			at = later(at, ticket_lease_over_ms(w->answered_ms,
 							      w->lease_left_ms));
 	}
 	return at;
@@ -484,7 +259,7 @@ static void decided(struct ticket_proposer *p)
 	p->known = true;
 	p->ticket = p->next;
 	if (gives_lease(p))
-		hold(p);
+		lease_hold(p);
 	else if (p->holding)
 		p->held_ballot = p->ballot; /* the same, decided anew */
 	if (!p->internal) {
@@ -498,7 +273,7 @@ static void decided(struct ticket_proposer *p)
 	round_end(p);
 }
 
-static void read_answer(struct ticket_proposer *p, struct witness *w,
+static void read_answer(struct ticket_proposer *p, struct round_witness *w,
 			const struct ticket_answer *a)
 {
 	bool preparing = p->phase == PREPARE;
@@ -521,7 +296,7 @@ static void read_answer(struct ticket_proposer *p, struct witness *w,
 	snprintf(w->why, sizeof(w->why), "%.*s", TICKET_WHY_MAX - 1, a->why);
 }
 
-static void on_round_answer(struct ticket_proposer *p, struct witness *w,
+static void on_round_answer(struct ticket_proposer *p, struct round_witness *w,
 			    const struct ticket_answer *a)
 {
 	unsigned int agreed, open;
@@ -587,26 +362,14 @@ int ticket_proposer_start(struct ticket_proposer *p,
 	return 0;
 }
 
-/* The lease gets short, and renewals cannot help. */
 static void refresh_if_needed(struct ticket_proposer *p)
 {
 	struct ticket_request r = { .purpose = TICKET_FOR_ALONE,
+				    .generation = p->held.generation,
 				    .give_up_ms = p->c.lease_ms };
-	uint64_t end = ticket_proposer_lease_ms(p);
-	bool needed = false;
 
-	if (!p->holding || p->phase != IDLE || p->outcome_due)
+	if (p->phase != IDLE || p->outcome_due || !lease_needs_round(p))
 		return;
-	for (unsigned int i = 0; i < p->c.witnesses; i++) {
-		const struct witness *w = &p->w[i];
-
-		needed = needed ||
-			 (w->blocked && end < p->now_ms + p->c.lease_ms / 2) ||
-			 (w->moved && end <= p->now_ms);
-	}
-	if (!needed)
-		return;
-	r.generation = p->held.generation;
 	round_begin(p, &r);
 	p->internal = true;
 	attempt(p);
@@ -616,7 +379,7 @@ void ticket_proposer_answer(struct ticket_proposer *p, unsigned int from,
 			    uint64_t id, const struct ticket_answer *answer,
 			    uint64_t now_ms)
 {
-	struct witness *w;
+	struct round_witness *w;
 
 	if (from >= p->c.witnesses || id == 0)
 		return;
@@ -625,21 +388,7 @@ void ticket_proposer_answer(struct ticket_proposer *p, unsigned int from,
 	if (id == w->round_id && !w->round_send)
 		on_round_answer(p, w, answer);
 	else if (id == w->hold_id && !w->hold_send)
-		on_hold_answer(p, w, answer);
-	refresh_if_needed(p);
-}
-
-static void hold_tick(struct ticket_proposer *p)
-{
-	for (unsigned int i = 0; i < p->c.witnesses && p->holding; i++) {
-		struct witness *w = &p->w[i];
-
-		if (w->hold_id != 0 &&
-		    p->now_ms >= w->hold_sent_ms + hold_timeout_ms(p))
-			on_hold_answer(p, w, NULL);
-		if (w->hold_id == 0 && p->now_ms >= w->hold_due_ms)
-			hold_say(p, w);
-	}
+		lease_answer(p, w, answer);
 	refresh_if_needed(p);
 }
 
@@ -652,10 +401,11 @@ void ticket_proposer_tick(struct ticket_proposer *p, uint64_t now_ms)
 		attempt(p);
 	else if (p->phase != IDLE && now_ms >= p->until_ms)
 		attempt_failed(p);
-	hold_tick(p);
+	lease_tick(p);
+	refresh_if_needed(p);
 }
 
-static void fill_round(struct ticket_proposer *p, struct witness *w,
+static void fill_round(struct ticket_proposer *p, struct round_witness *w,
 		       struct ticket_send *out)
 {
 	w->round_send = false;
@@ -669,33 +419,22 @@ static void fill_round(struct ticket_proposer *p, struct witness *w,
 	out->message.lease_ms = gives_lease(p) ? p->c.lease_ms : 0;
 }
 
-static void fill_hold(struct ticket_proposer *p, struct witness *w,
-		      struct ticket_send *out)
-{
-	w->hold_send = false;
-	out->id = w->hold_id;
-	message_base(p, &out->message);
-	out->message.purpose = TICKET_FOR_ALONE;
-	out->message.question = w->missed ? TICKET_ACCEPT : TICKET_RENEW;
-	if (w->missed)
-		out->message.ballot = p->held_ballot;
-	out->message.value = p->held;
-	out->message.lease_ms = p->c.lease_ms;
-}
-
 bool ticket_proposer_next_send(struct ticket_proposer *p,
 			       struct ticket_send *out)
 {
 	for (unsigned int i = 0; i < p->c.witnesses; i++) {
-		struct witness *w = &p->w[i];
+		struct round_witness *w = &p->w[i];
 
 		if (!w->round_send && !w->hold_send)
 			continue;
 		out->to = i;
-		if (w->round_send)
+		if (w->round_send) {
 			fill_round(p, w, out);
-		else
-			fill_hold(p, w, out);
+			return true;
+		}
+		out->id = w->hold_id;
+		message_base(p, &out->message);
+		lease_fill(p, w, &out->message);
 		return true;
 	}
 	return false;
@@ -713,18 +452,11 @@ bool ticket_proposer_outcome(struct ticket_proposer *p,
 
 uint64_t ticket_proposer_wake_ms(const struct ticket_proposer *p)
 {
-	uint64_t at = UINT64_MAX;
+	uint64_t at = lease_wake_ms(p);
 
-	if (p->phase != IDLE)
-		at = min_u64(p->until_ms, p->give_up_at_ms);
-	for (unsigned int i = 0; i < p->c.witnesses && p->holding; i++) {
-		const struct witness *w = &p->w[i];
-
-		at = min_u64(at, w->hold_id == 0 ?
-					 w->hold_due_ms :
-					 w->hold_sent_ms + hold_timeout_ms(p));
-	}
-	return at;
+	if (p->phase == IDLE)
+		return at;
+	return sooner(at, sooner(p->until_ms, p->give_up_at_ms));
 }
 
 bool ticket_proposer_known(const struct ticket_proposer *p, struct ticket *t)
