@@ -8,6 +8,7 @@
 #                                text
 #   row KEY=VALUE...             a line of it; a number where it looks like one
 #   note TEXT                    a line below it
+#   load_note                    ... that says what else the machine was doing
 #   table_end                    write $OUT/NAME.json and print it
 #   step TEXT                    what is being done, on a terminal only
 #
@@ -39,6 +40,7 @@ table() {
 			else .[2] | tonumber end)}' | jq -cs .)
 	: >"$ROWS"
 	: >"$NOTES"
+	LOAD_BEFORE=$(cut -d ' ' -f 1 /proc/loadavg)
 }
 
 row() {
@@ -50,6 +52,8 @@ row() {
 }
 
 note() { printf '%s\n' "$*" >>"$NOTES"; }
+
+load_note() { note "The machine's load average before it: $LOAD_BEFORE."; }
 
 table_end() {
 	jq -s --arg table "$TABLE" --arg title "$TITLE" \
@@ -71,11 +75,12 @@ machine_json() {
 		--arg cpu "$(sed -n 's/^model name.*: //p' /proc/cpuinfo |
 			head -n 1)" --arg cpus "$(nproc)" \
 		--arg load "$(cut -d ' ' -f 1 /proc/loadavg)" \
+		--arg before "$LOAD_BEFORE" \
 		--arg qemu "$(qemu-system-x86_64 --version 2>/dev/null |
 			sed -n '1s/.*version \([0-9.]*\).*/\1/p')" \
 		--arg accel "${BENCH_ACCEL:-}" \
 		'{date: $date, kernel: $kernel, cpu: $cpu,
-		cpus: ($cpus | tonumber), load: ($load | tonumber),
+		cpus: ($cpus | tonumber), load: ($load | tonumber), load_before: ($before | tonumber),
 		qemu: $qemu, accel: $accel}'
 }
 

@@ -197,6 +197,7 @@ table_agent() {
 	in_cluster monitor_cells "$calls"
 	rows_of_cells
 	limit_note "Limit for the median:" p50 50
+	load_note
 	table_end
 	table monitors "ocf:remus:vm: the monitors of $many machines on each of two nodes" \
 		"node|node|-" "vms|machines|0" "promoted|promoted|0" \
@@ -211,5 +212,6 @@ table_agent() {
 		"late: more than a second behind that; worst: the most that one" \
 		"was behind; took: by Pacemaker's executor, milliseconds." \
 		"Both nodes share this machine."
+	load_note
 	table_end
 }

@@ -53,5 +53,6 @@ table_cluster() {
 		"guest heard, client's answer: both from there; the first echo" \
 		"reply (one is asked for every 20 ms), and the first answer on" \
 		"the one TCP connection, whose repeat timer doubles each time."
+	load_note
 	table_end
 }

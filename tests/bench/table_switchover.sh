@@ -57,5 +57,6 @@ table_switchover() {
 		"connection, during the move; before: of answers, in the 3 s" \
 		"before it. whole move: crm_resource --move --promoted until" \
 		"Pacemaker calls the guest promoted on the other node."
+	load_note
 	table_end
 }
