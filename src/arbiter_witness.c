@@ -30,8 +30,9 @@
 
 #define NS_PER_MS 1000000u
 #define REPORT_MS 200
-/* How long a request goes on.  Long enough for a lease to run out. */
-#define GIVE_UP_MS 20000
+/* How long a request goes on.  Long enough for a lease of 3 s to run out, and
+ * for witnesses to see that somebody is silent. */
+#define GIVE_UP_MS 10000
 #define END_GIVE_UP_MS 2000 /* nothing runs: nothing depends on it */
 
 struct arbiter {

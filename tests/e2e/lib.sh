@@ -5,6 +5,7 @@
 # remusd on two hosts, the counting client, and how to ask for a refusal.
 #
 #   pair_begin [KEY=VALUE...]    hosts and one remusd each; nothing runs yet
+#   WITNESSED=1                  set before: three witnesses decide (witness.sh)
 #   pair_up [KEY=VALUE...]       ... the guest runs on alpha, protected by beta
 #   protect_from HOST            wait until protected, and its peer a standby
 #   client_begin, client_goes_on, client_end     one TCP connection, counting
@@ -84,10 +85,20 @@ qemu_gone() { ! qemu_pid "$1" >/dev/null; }
 pair_begin() {
 	vm_lab "$@"
 	on_exit pair_logs
+	[ -z "${WITNESSED:-}" ] || pair_witnesses
 	remusd_begin alpha
 	remusd_begin beta
 	soon alpha .state syncing
 	soon beta .state syncing
+}
+
+pair_witnesses() {
+	local h
+	witness_begin "$VM=$VM_IP"
+	for h in alpha beta; do
+		witness_lines >>"$(host_dir "$h" etc)/$VM.conf"
+		witness_key_to "$h"
+	done
 }
 
 pair_logs() {
@@ -117,8 +128,9 @@ protected_soon() {
 
 # A host that comes back after a crash, with remusd as its init starts it.
 host_back() {
-	host_start "$1" "$([ "$1" = alpha ] && echo 10.77.1.1 ||
-		echo 10.77.1.2)" -
+	local n
+	n=$([ "$1" = alpha ] && echo 1 || echo 2)
+	host_start "$1" "10.77.1.$n" "$(vm_svc "$n")"
 	remusd_begin "$1"
 }
 

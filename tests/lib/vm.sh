@@ -15,11 +15,14 @@ vm_lab() {
 	lab_start
 	# shellcheck disable=SC2034 # for hosts.sh
 	HOST_ROOT=$PRODUCT_ROOT
-	host_start alpha 10.77.1.1 -
-	host_start beta 10.77.1.2 -
+	host_start alpha 10.77.1.1 "$(vm_svc 1)"
+	host_start beta 10.77.1.2 "$(vm_svc 2)"
 	host_start client - "$CLIENT_IP"
 	vm_define "$@"
 }
+
+# The host's own address on the guests' network: only witnesses need it.
+vm_svc() { [ -n "${WITNESSED:-}" ] && echo "10.77.2.$1" || echo -; }
 
 vm_define() {
 	local dir

@@ -7,7 +7,8 @@
 #     w1 10.77.2.201   w2 10.77.2.202   w3 10.77.2.203     port 7071
 #     alpha 10.77.2.1  beta 10.77.2.2
 #
-#   witness_begin VM...        key and definitions, and all of them started
+#   witness_begin VM=ADDRESS...  key and definitions, and all of them started;
+#                              each watches redis at that address
 #   witness_lines              what a definition of a VM says of them
 #   witness_start, witness_stop NAME   started; ended by SIGTERM
 #   witness_crash NAME         its host loses its power; witness_start brings it
@@ -17,7 +18,7 @@
 #                              nothing passes between the two (an asymmetric cut)
 #   witness_end                all of them, with their hosts
 #
-# Needs hosts.sh, and lib.sh and watch.sh of this directory.
+# Needs hosts.sh.
 WITNESSES=(w1 w2 w3)
 WITNESS_PORT=7071
 
@@ -38,9 +39,9 @@ witness_begin() {
 
 witness_host() { host_start "$1" - "$(witness_ip "$1")"; }
 
-# witness_define NAME VM...
+# witness_define NAME VM=ADDRESS...
 witness_define() {
-	local name=$1 vm n dir
+	local name=$1 vm dir
 	dir=$(host_dir "$name" etc)
 	shift
 	mkdir -p "$dir"
@@ -53,12 +54,10 @@ witness_define() {
 		key_file = /etc/remus/witness.key
 		cluster = lab
 		END
-		for n in "${!NODE_ID[@]}"; do
-			echo "node = $n ${NODE_ID[$n]}"
-		done
+		printf 'node = %s\n' "alpha 1" "beta 2" "gamma 3"
 		for vm in "$@"; do
-			echo "vm = $vm alpha beta"
-			echo "probe = $vm tcp:${VM_ADDR[$vm]}:6379"
+			echo "vm = ${vm%%=*} alpha beta"
+			echo "probe = ${vm%%=*} tcp:${vm#*=}:6379"
 		done
 	} >"$dir/remus-witness.conf"
 }
@@ -92,14 +91,13 @@ witness_stop() {
 	wait_until 10 witness_ended "$1" || die "$1 does not end"
 }
 
-witness_crash() { say "$1 loses its power"; host_kill "$1"; }
+witness_crash() { host_kill "$1"; }
 
 witness_ready() {
 	host_exec "$1" bash -c ": >/dev/tcp/$(witness_ip "$1")/$WITNESS_PORT"
 }
 
 witness_block() {
-	say "$1 and $2 do not hear each other"
 	host_exec "$1" ip route add blackhole "$(witness_ip "$2")"
 }
 
