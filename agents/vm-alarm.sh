@@ -25,7 +25,8 @@ MOVING_S=15
 CUT_AGAIN_S=30
 
 queue_up() { # SECONDS
-	mkdir -p "$STATE_DIR" && command exec 9>"$QUEUE" && flock -w "$1" 9
+	[ -d "$STATE_DIR" ] || mkdir -p "$STATE_DIR" || return
+	command exec 9>"$QUEUE" && flock -w "$1" 9
 } 2>/dev/null
 
 quoted() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"; }
@@ -87,9 +88,10 @@ run_hook() {
 
 # ---- the end of remusd ----
 
+# As good as known, and without a fork: each monitor asks.
 watcher_lives() {
 	[ -r "$WATCHER" ] && read -r watcher <"$WATCHER" &&
-		kill -s 0 "$watcher" && grep -qF "$HOOK" "/proc/$watcher/cmdline"
+		read -r comm <"/proc/$watcher/comm" && [ "$comm" = sh ]
 } 2>/dev/null
 
 watch_remusd() {
@@ -100,7 +102,9 @@ watch_remusd() {
 }
 
 end_watcher() {
-	! watcher_lives || kill -s TERM -- "-$watcher" 2>/dev/null
+	! watcher_lives ||
+		! grep -qF "$HOOK" "/proc/$watcher/cmdline" 2>/dev/null ||
+		kill -s TERM -- "-$watcher" 2>/dev/null
 	rm -f "$WATCHER"
 }
 
