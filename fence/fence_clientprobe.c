@@ -7,6 +7,8 @@
  * Exit codes: 0 done, or `on`; 1 anything else, unknown too (S6); 2 `off`, of
  * status.  What failed goes to standard error, where the cluster logs it.
  */
+#include <config.h>
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
