@@ -127,6 +127,12 @@ static void on_report(void *ctx, struct arbiter_report *out)
 	const struct vm *vm = ctx;
 	struct vm_status st = { 0 };
 
+	/* Whether it holds a state tells who fences the primary if there is
+	 * anybody to go on from it. */
+	if (vm->phase == VM_BACKUP && vm->standby != NULL) {
+		standby_status(vm->standby, &st);
+		out->state = vm_state_to_str(st.state);
+	}
 	if (vm->phase != VM_PRIMARY || vm->primary == NULL)
 		return;
 	st.state = vm->took_over ? STATE_ACTIVE : STATE_ALONE;
