@@ -198,6 +198,8 @@ static struct ticket_proposer *new_proposer(struct fence_run *r,
 	};
 	uint64_t random[2] = { 0, 0 };
 
+	for (unsigned int i = 0; i < c.witnesses; i++)
+		c.name[i] = r->o->witness[i].name;
 	while (random[0] == 0) {
 		if (getrandom(random, sizeof(random), 0) < 0 && errno != EINTR)
 			return NULL;

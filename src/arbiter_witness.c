@@ -419,6 +419,8 @@ static int new_proposer(struct arbiter *a, char *err, size_t err_bytes)
 	};
 	uint64_t random[2] = { 0, 0 };
 
+	for (unsigned int i = 0; i < c.witnesses; i++)
+		c.name[i] = a->cfg->witness[i].name;
 	while (random[0] == 0)
 		if (getrandom(random, sizeof(random), 0) < 0 && errno != EINTR)
 			return set_err(err, err_bytes, -errno, "getrandom: %s",

@@ -111,6 +111,7 @@ static bool is_busy(const struct ticket_proposer *p)
 	       count_agreed(p) < majority(p);
 }
 
+/* "w1: alpha's remusd served 89 ms ago; w2: silent" */
 static void say_why(const struct ticket_proposer *p, char *buf, size_t bytes)
 {
 	size_t at = 0;
@@ -118,14 +119,19 @@ static void say_why(const struct ticket_proposer *p, char *buf, size_t bytes)
 	buf[0] = '\0';
 	for (unsigned int i = 0; i < p->c.witnesses && at < bytes; i++) {
 		const struct round_witness *w = &p->w[i];
-		int n = snprintf(buf + at, bytes - at, "%switness %u: %s%s%s",
-				 i == 0 ? "" : "; ", i + 1,
-				 !w->answered ? "silent" :
-				 w->failed    ? "not reached" :
-						ticket_reply_to_str(w->reply),
-				 w->answered && w->why[0] != '\0' ? ": " : "",
-				 w->answered ? w->why : "");
+		const char *what = !w->answered ? "silent" :
+				   w->failed    ? "not reached" :
+						  ticket_reply_to_str(w->reply);
+		char number[24];
+		int n;
 
+		snprintf(number, sizeof(number), "witness %u", i + 1);
+		if (w->answered && w->why[0] != '\0')
+			what = w->why;
+		n = snprintf(buf + at, bytes - at, "%s%s: %s",
+			     i == 0 ? "" : "; ",
+			     p->c.name[i] != NULL ? p->c.name[i] : number,
+			     what);
 		at += n < 0 ? 0 : (size_t)n;
 	}
 }

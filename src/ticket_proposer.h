@@ -37,6 +37,8 @@ struct ticket_send {
 struct ticket_proposer_config {
 	const char *vm, *self;	/* kept by the caller */
 	unsigned int witnesses; /* 1 .. WITNESSES_MAX */
+	/* For people, kept by the caller; NULL: "witness 1", ... */
+	const char *name[WITNESSES_MAX];
 	uint64_t proposer;	/* of ballots; random, not 0 */
 	uint64_t seed;		/* of delays */
 	uint32_t lease_ms;
