@@ -127,6 +127,8 @@ static bool against_fence(const struct evidence *e, const char *target,
 	if (t < 0 || !service_line(e, now_ms, why))
 		return false;
 	w = whose(e, accepted, now_ms);
+	if (w >= 0 && w != t)
+		why[0] = '\0';
 	return w < 0 || w == t;
 }
 

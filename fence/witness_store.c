@@ -219,6 +219,12 @@ static int take_lock(struct store *s, char *err, size_t err_bytes)
 		s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 		rc = s->lock_fd < 0 ? -errno : 0;
 	}
+	if (rc == -ENOENT)
+		return set_err(err, err_bytes, rc,
+			       "%s: missing; a new witness begins with "
+			       "remus-witness --init, one that lost its state "
+			       "as remus-witness(8) says",
+			       s->dir);
 	if (rc < 0)
 		return set_err(err, err_bytes, rc, "%s: %s", path,
 			       strerror(-rc));
