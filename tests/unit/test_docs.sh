@@ -39,6 +39,12 @@ for key in $(documented "$man/remus.conf.5"); do
 		complain "remus.conf(5) explains '$key', which does not exist"
 done
 
+keys=$(sed -n '/^static const struct key keys/,/^};/s/^\t{ "\([a-z_]*\)".*/\1/p' \
+	"$src/fence/witness_config_keys.c")
+[ -n "$keys" ] || complain "no keys found in witness_config_keys.c"
+[ "$(sort <<<"$keys")" = "$(documented "$man/remus-witness.conf.5")" ] ||
+	complain "remus-witness.conf(5) and the program have other keys"
+
 for member in $(grep -o '"[a-z0-9_]*", *$\|"[a-z0-9_]*", \(number\|text\|json\|quantiles\)' \
 	"$src/src/status.c" | grep -o '"[a-z0-9_]*"' | tr -d '"' | sort -u); do
 	grep -qw -- "$member" "$man/remusctl.8" ||
