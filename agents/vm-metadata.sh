@@ -115,6 +115,27 @@ a backup has caught up, whatever that takes. Default: run.
 <content type="string" default="run"/>
 </parameter>
 
+<parameter name="witnesses">
+<longdesc lang="en">
+The service's clients that decide which copy may be seen, each with a
+remus-witness: NAME=URL, separated by blanks, such as
+"w1=http://192.0.2.11:7071 w2=http://192.0.2.12:7071 w3=http://192.0.2.13:7071".
+Overrides "arbiter" and the "witness" lines of the definition. Default: as the
+definition has it; none: the cluster decides.
+</longdesc>
+<shortdesc lang="en">Witnesses and their URLs</shortdesc>
+<content type="string"/>
+</parameter>
+
+<parameter name="witness_key">
+<longdesc lang="en">
+Absolute path of the key that nodes and witnesses share. Overrides "witness_key"
+of the definition.
+</longdesc>
+<shortdesc lang="en">Witnesses' key file</shortdesc>
+<content type="string"/>
+</parameter>
+
 <parameter name="reconnect_wait" reloadable="1">
 <longdesc lang="en">
 How many seconds output waits for a backup that cannot be reached although its

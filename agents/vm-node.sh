@@ -86,6 +86,15 @@ override_lines() {
 		echo "compression = $OCF_RESKEY_compression"
 	[ -z "$OCF_RESKEY_authkey" ] || echo "key_file = $OCF_RESKEY_authkey"
 	[ -z "$OCF_RESKEY_gate" ] || echo "gate = $OCF_RESKEY_gate"
+	[ "$OCF_RESKEY_alone" = run ] || echo "alone = freeze"
+	if [ -n "$OCF_RESKEY_witnesses" ]; then
+		echo "arbiter = witness"
+		for w in $OCF_RESKEY_witnesses; do
+			echo "witness = ${w%%=*} ${w#*=}"
+		done
+	fi
+	[ -z "$OCF_RESKEY_witness_key" ] ||
+		echo "witness_key = $OCF_RESKEY_witness_key"
 	[ -n "$OCF_RESKEY_peers$OCF_RESKEY_port" ] || return 0
 	if [ -n "$OCF_RESKEY_peers" ]; then
 		for peer in $OCF_RESKEY_peers; do

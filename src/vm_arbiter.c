@@ -19,7 +19,8 @@ static void ask_again(struct vm *vm);
 
 static bool wants(const struct vm *vm)
 {
-	return vm->env.aops->judges && vm->phase == VM_PRIMARY &&
+	return vm->env.aops->judges && vm->env.cfg->alone_run &&
+	       vm->phase == VM_PRIMARY &&
 	       vm->primary != NULL && !vm->end_wanted &&
 	       primary_wants_alone(vm->primary);
 }

@@ -101,7 +101,6 @@ static int fill_computed(struct parse *p)
 	if (c->gate == NULL)
 		c->gate = strdup(strcmp(c->driver, "fake") == 0 ? "fake"
 								: "relay");
-	c->alone_run = true;
 	/* Witnesses let the primary go on alone as soon as it knows that its
 	 * backup does not answer; it had better know soon. */
 	if (strcmp(c->arbiter, "witness") == 0 &&

@@ -75,6 +75,8 @@ struct vm_config {
 
 	/* who decides */
 	char *arbiter;	       /* operator (default) | witness */
+	bool alone_run;	       /* ask a witness arbiter for `alone` when the
+				  backup is lost */
 	struct witness_address witness[WITNESSES_MAX];
 	unsigned int witnesses;
 	char *witness_key;     /* file; NULL only with arbiter operator */
@@ -87,8 +89,6 @@ struct vm_config {
 	gid_t group;	  /* may use the IPC besides root; 0: nobody */
 	char *state_dir;  /* default /var/lib/remus */
 	char *run_dir;	  /* default /run/remus */
-	bool alone_run;	  /* first `start`: run alone before `protect` (always
-			     true for now; see `alone` in remus.conf(5)) */
 };
 
 /* 0, or -errno with a line in `err` (always terminated): -ENOENT and friends

@@ -209,6 +209,18 @@ static int set_node(struct parse *p, const struct key *k, char *value)
 	return 0;
 }
 
+static int set_alone(struct parse *p, const struct key *k, char *value)
+{
+	bool run = strcmp(value, "run") == 0;
+
+	if (!run && strcmp(value, "freeze") != 0)
+		return config_bad(p, p->line,
+				  "%s is one of run|freeze, not '%s'", k->name,
+				  value);
+	p->c->alone_run = run;
+	return 0;
+}
+
 static int set_witness(struct parse *p, const struct key *k, char *value)
 {
 	struct witness_address *w = &p->c->witness[p->c->witnesses];
@@ -334,6 +346,7 @@ static const struct key keys[] = {
 	  .max = 600000, .fallback = "20000" },
 	{ "arbiter", set_choice, AT(arbiter), .choices = "|operator|witness|",
 	  .fallback = "operator" },
+	{ "alone", set_alone, .fallback = "run" },
 	{ "witness", set_witness, .times = WITNESSES_MAX },
 	{ "witness_key", set_path, AT(witness_key) },
 	{ "witness_ca", set_path, AT(witness_ca) },

@@ -516,6 +516,16 @@ expect $OK alpha stop "${params[@]}"
 expect $OK alpha start OCF_RESKEY_port=7272
 is peer "$(status alpha peer_address)" 10.77.1.2:7272
 expect $OK alpha stop
+params=("OCF_RESKEY_witnesses=w1=http://192.0.2.1:7071 w2=http://192.0.2.2:1"
+	"OCF_RESKEY_witness_key=/etc/remus/$VM.key" OCF_RESKEY_alone=freeze)
+expect $OK alpha start "${params[@]}"
+is witnesses "$(host_exec alpha grep -E '^(arbiter|witness|alone)' /run/remus/$VM.conf)" \
+"alone = freeze
+arbiter = witness
+witness = w1 http://192.0.2.1:7071
+witness = w2 http://192.0.2.2:1
+witness_key = /etc/remus/$VM.key"
+expect $OK alpha stop "${params[@]}"
 
 if command -v ocf-tester >/dev/null; then
 	begin "ocf-tester"

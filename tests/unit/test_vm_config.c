@@ -233,6 +233,8 @@ static const struct {
 	{ 5, "witness = w1 http://a@192.0.2.9:1", 5,
 	  "witness is NAME http://ADDRESS:PORT (or https:), not 'w1 "
 	  "http://a@192.0.2.9:1'" },
+	{ 5, "alone = maybe", 5,
+	  "alone is one of run|freeze, not 'maybe'" },
 	{ 5, "lease = 100ms", 5,
 	  "lease is a time from 500ms to 60000ms, not '100ms'" },
 	/* nodes */
@@ -428,6 +430,7 @@ static void takes_every_key(void **state)
 		    "bridge = br0\ngate_queue = 64K\ninterval = 2s\n"
 		    "max_in_flight = 1\ncapture = 8M\ncache = 1G\n"
 		    "compression = off\nheartbeat = 100ms\n"
+		    "alone = freeze\n"
 		    "link_timeout = 200\ngroup = 12\nstate_dir = @/state\n"
 		    "run_dir = @/run\ndriver = qemu\n"
 		    "on_change = /bin/echo  one two");
@@ -456,6 +459,7 @@ static void takes_every_key(void **state)
 	assert_false(c->compression);
 	assert_int_equal(c->heartbeat_ms, 100);
 	assert_int_equal(c->link_timeout_ms, 200);
+	assert_false(c->alone_run);
 	assert_int_equal(c->group, 12);
 	vm_config_free(c);
 }
