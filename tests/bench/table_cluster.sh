@@ -37,7 +37,7 @@ table_cluster() {
 		"round|round|0" "detection|detection|0" "decision|decision|0" \
 		"heard|guest heard|0" "visible|sum|0" \
 		"activation|client's answer|0" "total|sum|0" \
-		"acked|acknowledged|0" "bad|lost, doubled, reconnected|0"
+		"acked|acknowledged|0" "bad|wrong|0"
 	step "a cluster"
 	in_cluster cluster_rounds "$n"
 	rows_of_cells
@@ -53,6 +53,7 @@ table_cluster() {
 		"guest heard, client's answer: both from there; the first echo" \
 		"reply (one is asked for every 20 ms), and the first answer on" \
 		"the one TCP connection, whose repeat timer doubles each time."
+	note "wrong: writes lost or doubled, and connections made again."
 	load_note
 	table_end
 }

@@ -48,7 +48,7 @@ table_switchover() {
 	table switchover "Pacemaker: planned switchover, milliseconds" \
 		"round|round|0" "way|way|-" "echo_gap|gap of echoes|0" \
 		"gap|of answers|0" "before|before the move|0" \
-		"move|whole move|0" "bad|lost, doubled, reconnected|0"
+		"move|whole move|0" "bad|wrong|0"
 	step "a cluster"
 	in_cluster switchover_rounds "$n"
 	rows_of_cells
@@ -57,6 +57,7 @@ table_switchover() {
 		"connection, during the move; before: of answers, in the 3 s" \
 		"before it. whole move: crm_resource --move --promoted until" \
 		"Pacemaker calls the guest promoted on the other node."
+	note "wrong: writes lost or doubled, and connections made again."
 	load_note
 	table_end
 }
