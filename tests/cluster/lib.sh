@@ -225,6 +225,10 @@ cluster_lab() {
 	for n in "${!NODE_ID[@]}"; do
 		node_place "$n"
 	done
+	# Here, not in a case's own process: who places a host removes it.
+	for n in ${WITNESSES[@]+"${WITNESSES[@]}"}; do
+		host_place "$n" - "$(witness_ip "$n")"
+	done
 	host_start client - "$CLIENT_IP"
 	cluster_hub
 }
