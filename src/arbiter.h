@@ -71,6 +71,9 @@ struct arbiter_report {
 struct arbiter_events {
 	/* The ticket permit holds longer now. */
 	void (*renewed)(void *ctx, const struct permit *permit);
+	/* The ticket has changed without our asking, as when the backup was
+	 * fenced: ask for ALONE, which tells what it is. */
+	void (*moved)(void *ctx);
 	/* The ticket is another's, or nobody's: `now`; ours is void. */
 	void (*lost)(void *ctx, const struct ticket *now);
 	void (*report)(void *ctx, struct arbiter_report *out);

@@ -27,6 +27,7 @@
 #include "ticket_proposer.h"
 #include "util.h"
 #include "witness_client.h"
+#include "witness_message.h"
 
 #define NS_PER_MS 1000000u
 #define REPORT_MS 200
@@ -57,6 +58,7 @@ struct arbiter {
 	void *events_ctx;
 	uint64_t lease_ms;     /* as last passed on */
 	struct sent *sent;
+	struct ticket seen[WITNESSES_MAX]; /* what each accepted last */
 };
 
 /* One message on its way. */
@@ -362,14 +364,38 @@ static void pump(struct arbiter *a)
 
 /* ---- reports ---- */
 
+/* More than half of them accepted one and the same, newer than ours.  That it
+ * is decided too, only a round can tell. */
+static bool has_moved(const struct arbiter *a)
+{
+	for (unsigned int i = 0; i < a->cfg->witnesses; i++) {
+		unsigned int same = 0;
+
+		if (ticket_cmp(&a->seen[i], &a->ticket) <= 0)
+			continue;
+		for (unsigned int j = 0; j < a->cfg->witnesses; j++)
+			same += ticket_equal(&a->seen[i], &a->seen[j]);
+		if (same > a->cfg->witnesses / 2)
+			return true;
+	}
+	return false;
+}
+
 static void on_reported(void *ctx, unsigned int witness, int rc,
 			const json_t *body, const char *why)
 {
-	(void)ctx;
-	(void)witness;
-	(void)rc; /* who does not hear of us does not know: as it should */
-	(void)body;
-	(void)why;
+	struct arbiter *a = ctx;
+	char err[128];
+
+	(void)why; /* who does not hear of us does not know: as it should */
+	if (rc < 0 || member_ticket(body, "ticket", &a->seen[witness], err,
+				    sizeof(err)) < 0) {
+		memset(&a->seen[witness], 0, sizeof(a->seen[witness]));
+		return;
+	}
+	/* While we ask, what is new may be of our own making. */
+	if (a->done == NULL && a->events != NULL && has_moved(a))
+		a->events->moved(a->events_ctx);
 }
 
 static void report(struct arbiter *a, bool ceased)

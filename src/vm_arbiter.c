@@ -19,10 +19,11 @@ static void ask_again(struct vm *vm);
 
 static bool wants(const struct vm *vm)
 {
-	return vm->env.aops->judges && vm->env.cfg->alone_run &&
-	       vm->phase == VM_PRIMARY &&
-	       vm->primary != NULL && !vm->end_wanted &&
-	       primary_wants_alone(vm->primary);
+	if (!vm->env.aops->judges || vm->phase != VM_PRIMARY ||
+	    vm->primary == NULL || vm->end_wanted)
+		return false;
+	return vm->ticket_moved ||
+	       (vm->env.cfg->alone_run && primary_wants_alone(vm->primary));
 }
 
 static bool is_ours(const struct vm *vm, const struct ticket *t)
@@ -51,6 +52,7 @@ static void on_granted(void *ctx, int rc, const struct permit *permit,
 	if (vm->phase != VM_PRIMARY || vm->primary == NULL)
 		return;
 	if (rc == 0 && permit != NULL) {
+		vm->ticket_moved = false;
 		qb_log(LOG_WARNING, "%s: goes on without a backup: the "
 		       "witnesses agree", vm->env.cfg->name);
 		vm->refusal[0] = '\0';
@@ -117,6 +119,18 @@ static void on_renewed(void *ctx, const struct permit *permit)
 	}
 }
 
+static void on_moved(void *ctx)
+{
+	struct vm *vm = ctx;
+
+	if (vm->phase != VM_PRIMARY || vm->ticket_moved)
+		return;
+	qb_log(LOG_WARNING, "%s: the witnesses have another ticket",
+	       vm->env.cfg->name);
+	vm->ticket_moved = true;
+	ask_again(vm);
+}
+
 static void on_lost(void *ctx, const struct ticket *now)
 {
 	if (!is_ours(ctx, now))
@@ -147,6 +161,7 @@ void vm_arbiter_watch(struct vm *vm)
 {
 	static const struct arbiter_events events = {
 		.renewed = on_renewed,
+		.moved = on_moved,
 		.lost = on_lost,
 		.report = on_report,
 	};

@@ -52,6 +52,7 @@ struct vm {
 	bool end_armed;
 	qb_loop_timer_handle ask_timer; /* to ask the arbiter again */
 	bool ask_armed;
+	bool ticket_moved;	 /* not by us: to be asked about */
 	char refusal[256];	 /* the last of them, as it was logged */
 };
 
