@@ -185,7 +185,7 @@ static json_t *on_alive(struct call *call, unsigned int *status)
 	if (evidence_reported(&v->evidence, call->auth->node, &r,
 			      call->now_ms) < 0)
 		return refuse(call, status, 400, "not a node of this vm");
-	return json_pack("{s:o?}", "ticket",
+	return json_pack("{s:o}", "ticket",
 			 ticket_to_json(&v->acceptor.stored.value));
 }
 
