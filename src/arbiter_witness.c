@@ -220,6 +220,27 @@ static void decided(struct arbiter *a, const struct ticket_outcome *o)
 	       why);
 }
 
+/* The order in which the register moves; ticket_cmp() is that of what nodes
+ * tell each other, where `none` does not outdo a copy that runs. */
+static bool is_later(const struct ticket *t, const struct ticket *than)
+{
+	if (t->generation != than->generation)
+		return t->generation > than->generation;
+	if (t->state == TICKET_NONE || than->state == TICKET_NONE)
+		return than->state != TICKET_NONE;
+	return t->state == TICKET_ALONE && !ticket_equal(t, than);
+}
+
+/* That we are the backup of a generation, only its primary can tell us, when
+ * we hold its epoch: taking over one that we have nothing of would lose what
+ * was seen. */
+static bool is_worth_knowing(const struct arbiter *a, const struct ticket *t)
+{
+	return is_later(t, &a->ticket) &&
+	       !(t->state == TICKET_PROTECTED &&
+		 strcmp(t->backup, a->self) == 0);
+}
+
 static void refused(struct arbiter *a, const struct ticket_outcome *o)
 {
 	char why[512];
@@ -227,8 +248,7 @@ static void refused(struct arbiter *a, const struct ticket_outcome *o)
 	if (o->rc == -EPERM && a->asked == TICKET_FOR_BOOT &&
 	    take_away(a, &o->value))
 		return;
-	/* What they know and we did not is worth knowing. */
-	if (o->rc == -EPERM && ticket_cmp(&o->value, &a->ticket) > 0)
+	if (o->rc == -EPERM && is_worth_knowing(a, &o->value))
 		know(a, &o->value, why, sizeof(why));
 	finish(a, o->rc, NULL, o->why);
 }
@@ -300,7 +320,7 @@ static void pass_on(struct arbiter *a)
 	if (until == 0 && a->ticket.state == TICKET_ALONE &&
 	    strcmp(a->ticket.holder, a->self) == 0 &&
 	    ticket_proposer_known(a->proposer, &t) &&
-	    ticket_cmp(&t, &a->ticket) > 0) {
+	    is_later(&t, &a->ticket)) {
 		if (know(a, &t, why, sizeof(why)) < 0)
 			qb_log(LOG_ERR, "%s: %s", a->cfg->name, why);
 		a->events->lost(a->events_ctx, &t);
@@ -371,7 +391,7 @@ static bool has_moved(const struct arbiter *a)
 	for (unsigned int i = 0; i < a->cfg->witnesses; i++) {
 		unsigned int same = 0;
 
-		if (ticket_cmp(&a->seen[i], &a->ticket) <= 0)
+		if (!is_later(&a->seen[i], &a->ticket))
 			continue;
 		for (unsigned int j = 0; j < a->cfg->witnesses; j++)
 			same += ticket_equal(&a->seen[i], &a->seen[j]);

@@ -32,6 +32,9 @@
 #   online NODE, offline NODE, quorate NODE, promoted RSC NODE,
 #   unpromoted RSC NODE, stopped RSC, idle, no_failures
 #
+# With QDEVICE set, the witnesses of tests/lib/witness.sh are corosync's quorum
+# device, by remus-qdevice on each node.
+#
 # corosync.conf is what an administrator would write: knet, token 1000 ms (a
 # lost node is noticed about 1.5 s after its last word), two_node (which implies
 # wait_for_all) with two nodes; with three, a majority, and auto_tie_breaker off
@@ -91,7 +94,11 @@ corosync_conf() {
 	quorum {
 	    provider: corosync_votequorum
 	END
-	[ $# -ne 2 ] || echo "    two_node: 1"
+	if [ -n "${QDEVICE:-}" ]; then
+		corosync_device
+	elif [ $# -eq 2 ]; then
+		echo "    two_node: 1"
+	fi
 	cat <<-END
 	}
 	system {
@@ -104,6 +111,21 @@ corosync_conf() {
 	    to_stderr: no
 	    timestamp: hires
 	}
+	END
+}
+
+# As `pcs quorum device add ... model clientprobe` writes it.
+corosync_device() {
+	cat <<-END
+	    device {
+	        model: clientprobe
+	        timeout: 3000
+	        sync_timeout: 10000
+	        votes: 1
+	        clientprobe {
+	            witnesses: $(witness_list)
+	        }
+	    }
 	END
 }
 
@@ -176,6 +198,7 @@ node_join() {
 	host_spawn "$1" corosync corosync -f
 	wait_until 20 host_exec "$1" corosync-cfgtool -s ||
 		die "corosync does not come up on $1"
+	[ -z "${QDEVICE:-}" ] || host_spawn "$1" qdevice remus-qdevice -f
 	host_spawn "$1" pacemakerd pacemakerd -f
 }
 
@@ -191,6 +214,7 @@ node_leave() {
 	say "$1: pacemaker and corosync are stopped"
 	host_signal "$1" pacemakerd TERM
 	wait_for 90 "the end of pacemakerd on $1" not host_alive "$1" pacemakerd
+	! host_alive "$1" qdevice || host_signal "$1" qdevice TERM
 	host_signal "$1" corosync TERM
 	wait_for 30 "the end of corosync on $1" not host_alive "$1" corosync
 }

@@ -9,10 +9,7 @@ export WITNESSED=1
 
 fence() { # HOST NODE
 	host_exec "$1" fence_clientprobe -o off -n "$2" -k /etc/remus/witness.key \
-		-w "$(for w in "${WITNESSES[@]}"; do
-			printf '%s=http://%s:%s ' "$w" "$(witness_ip "$w")" \
-				"$WITNESS_PORT"
-		done)"
+		-w "$(witness_list)"
 }
 generation_above() { [ "$(get "$1" .generation)" -gt "$2" ]; }
 

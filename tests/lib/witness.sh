@@ -9,10 +9,12 @@
 #
 #   witness_begin VM=ADDRESS...  key and definitions, and all of them started;
 #                              each watches redis at that address
+#   witness_list               their names and URLs in a line
 #   witness_lines              what a definition of a VM says of them
 #   witness_start, witness_stop NAME   started; ended by SIGTERM
 #   witness_crash NAME         its host loses its power; witness_start brings it
 #                              back with what it had stored
+#   witness_disk_full, witness_disk_free NAME
 #   witness_ready NAME         does it answer?
 #   witness_block HOST NAME, witness_unblock HOST NAME
 #                              nothing passes between the two (an asymmetric cut)
@@ -62,6 +64,15 @@ witness_define() {
 	} >"$dir/remus-witness.conf"
 }
 
+# "w1=http://..:7071 w2=...", as parameters have them.
+witness_list() {
+	local w list=
+	for w in "${WITNESSES[@]}"; do
+		list+=" $w=http://$(witness_ip "$w"):$WITNESS_PORT"
+	done
+	echo "${list# }"
+}
+
 witness_lines() {
 	local w
 	echo "arbiter = witness"
@@ -90,6 +101,15 @@ witness_stop() {
 	host_signal "$1" witness TERM
 	wait_until 10 witness_ended "$1" || die "$1 does not end"
 }
+
+# Its state has a disk of its own, which can be filled to the last byte.
+witness_disk_full() {
+	host_exec "$1" sh -c 'd=/var/lib/remus/witness
+		mkdir -p /run/copy && cp -a $d/. /run/copy
+		mount -t tmpfs -o size=128k none $d && cp -a /run/copy/. $d
+		dd if=/dev/zero of=$d/ballast bs=1k 2>/dev/null || :'
+}
+witness_disk_free() { host_exec "$1" rm /var/lib/remus/witness/ballast; }
 
 witness_crash() { host_kill "$1"; }
 

@@ -11,17 +11,9 @@ qdevice_add() {
 	for n in "${NODES[@]}"; do
 		on "$n" pcs --corosync_conf=/etc/corosync/corosync.conf \
 			quorum device add timeout=3000 sync_timeout=10000 \
-			model clientprobe "witnesses=$(qdevice_witnesses)" \
+			model clientprobe "witnesses=$(witness_list)" \
 			--force
 	done
-}
-
-qdevice_witnesses() {
-	local w
-	for w in "${WITNESSES[@]}"; do
-		printf '%s=http://%s:%s ' "$w" "$(witness_ip "$w")" \
-			"$WITNESS_PORT"
-	done | sed 's/ $//'
 }
 
 qdevice_cluster() {
@@ -29,6 +21,9 @@ qdevice_cluster() {
 	NODES=(alpha beta)
 	cluster_wipe
 	witness_end
+	for n in "${WITNESSES[@]}"; do
+		rm -rf "${LAB_DIR:?}/$n"/{disk,etc,lib}
+	done
 	on_exit witness_end
 	for n in "${NODES[@]}"; do
 		node_prepare "$n"
@@ -60,7 +55,8 @@ qdevice_ready() {
 
 qdevice_start() { host_spawn "$1" qdevice remus-qdevice -f; }
 
-quorumtool() { quiet "$1" corosync-quorumtool -s 2>/dev/null; }
+# Without quorum it fails, but says so first.
+quorumtool() { quiet "$1" corosync-quorumtool -s 2>/dev/null || :; }
 has_quorum() { quorumtool "$1" | has '^Quorate: *Yes'; }
 no_quorum() { quorumtool "$1" | has '^Quorate: *No'; }
 total_votes() { quorumtool "$1" | has "^Total votes: *$2\$"; }

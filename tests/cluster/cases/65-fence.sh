@@ -7,14 +7,12 @@
 
 fence_stage() {
 	local w
-	WITNESS_LIST=
 	VMS=(vm1)
 	WITNESSED=1
 	cluster_wipe
 	witness_end
 	for w in "${WITNESSES[@]}"; do
 		rm -rf "${LAB_DIR:?}/$w"/{disk,etc,lib}
-		WITNESS_LIST+=" $w=http://$(witness_ip "$w"):$WITNESS_PORT"
 	done
 	on_exit witness_end
 	witness_begin "vm1=${VM_ADDR[vm1]}"
@@ -25,7 +23,7 @@ fence_stage() {
 	on "$P" pcs stonith describe fence_clientprobe |
 		has 'witnesses (required)'
 	on "$P" pcs stonith create clients fence_clientprobe \
-		"witnesses=${WITNESS_LIST# }" key_file=/etc/remus/witness.key
+		"witnesses=$(witness_list)" key_file=/etc/remus/witness.key
 	wait_for 60 "the device of the clients" started clients
 	wait_for 60 rest idle
 }
@@ -33,7 +31,7 @@ fence_stage() {
 clientprobe() { # NODE ACTION WORD...
 	local node=$1 action=$2
 	shift 2
-	quiet "$node" fence_clientprobe -o "$action" -w "$WITNESS_LIST" \
+	quiet "$node" fence_clientprobe -o "$action" -w "$(witness_list)" \
 		-k /etc/remus/witness.key "$@"
 }
 

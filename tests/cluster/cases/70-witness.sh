@@ -1,0 +1,301 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck disable=SC2034,SC2153 # set here for those who source it
+#
+# Everything together: three clients of vm1 as witnesses on hosts of their own,
+# who hold the ticket, give the vote, and fence.  No power device.  What is asked
+# of each fault: no two visible copies, nothing acknowledged lost, and whoever
+# should serve serves.
+
+witnessed() {
+	local w
+	VMS=(vm1) WITNESSED=1 QDEVICE=1
+	cluster_wipe
+	witness_end
+	for w in "${WITNESSES[@]}"; do
+		rm -rf "${LAB_DIR:?}/$w"/{disk,etc,lib}
+	done
+	on_exit witness_end
+	witness_begin "vm1=${VM_ADDR[vm1]}"
+	# The votes need the key before the first VM's definition brings it.
+	for w in alpha beta; do
+		mkdir -p "$(host_dir "$w" etc)"
+		witness_key_to "$w"
+	done
+	cluster_start alpha beta
+	on alpha pcs stonith create clients fence_clientprobe \
+		"witnesses=$(witness_list)" key_file=/etc/remus/witness.key
+	on alpha pcs stonith delete power
+	wait_for 60 "the device of the clients" started clients
+	vm_make vm1
+	settled
+	look
+	W=$P # where it began
+	watch_start
+}
+
+# A node whose copies the clients have taken out of sight lives on.  Its
+# Pacemaker ends when it hears that it was fenced, and is started again.
+comes_back() {
+	local c
+	for c in repl svc ring; do
+		plug "$1" "$c"
+	done
+	if host_alive "$1" pacemakerd; then
+		wait_until 15 not host_alive "$1" pacemakerd || :
+	fi
+	if host_alive "$1" pacemakerd; then
+		node_leave "$1"
+	else
+		! host_alive "$1" qdevice || host_signal "$1" qdevice TERM
+		host_signal "$1" corosync TERM
+		wait_for 30 "the end of corosync on $1" \
+			not host_alive "$1" corosync
+	fi
+	node_rejoin "$1"
+}
+
+cut_from_all() {
+	local c
+	for c in repl svc ring; do
+		unplug "$1" "$c"
+	done
+}
+
+is_backup() { [ "$(vm_value vm1 "$1" .role)" != primary ]; }
+state_is() { [ "$(vm_value vm1 "$1" .state)" = "$2" ]; }
+
+# For SECONDS: the guest stays at P and is heard, and B never has it.
+serves_on() {
+	local end=$((SECONDS + $1))
+	while [ "$SECONDS" -lt "$end" ]; do
+		is_backup "$B" || { say "$B has it"; return 1; }
+		watch_goes_on
+		sleep 1
+	done
+}
+
+# witnesses: the primary's host dies, and nobody has a power switch (fresh)
+case_w_host_crash() {
+	witnessed
+	node_crash "$P"
+	wait_for 60 "vm1 promoted on $B" promoted vm1-clone "$B"
+	watch_goes_on
+	node_rejoin "$P"
+	settled
+	watch_goes_on
+	watch_end vm1 "$P $B"
+}
+
+# witnesses: heartbeat and replication are cut, and clients reach the primary (fresh)
+case_w_lines_cut() {
+	witnessed
+	unplug "$B" repl
+	unplug "$B" ring
+	QUERY=$P
+	wait_for 10 "vm1 going on alone" state_is "$P" alone
+	serves_on 20
+	wait_for 30 "vm1 at $P still" promoted vm1-clone "$P"
+	comes_back "$B"
+	QUERY=
+	settled
+	wait_for 10 "vm1 at $P still" promoted vm1-clone "$P"
+	watch_goes_on
+	watch_end vm1 "$P"
+}
+
+# witnesses: the primary is cut off from everything, and is never seen again (fresh)
+case_w_isolated() {
+	witnessed
+	cut_from_all "$P"
+	QUERY=$B
+	wait_for 60 "vm1 promoted on $B" promoted vm1-clone "$B"
+	watch_goes_on
+	comes_back "$P"
+	QUERY=
+	wait_for 30 "$P stepping down" is_backup "$P"
+	settled
+	watch_goes_on
+	watch_end vm1 "$P $B"
+}
+
+# witnesses: the replication line alone is cut (fresh)
+case_w_repl_cut() {
+	witnessed
+	unplug "$P" repl
+	wait_for 10 "vm1 going on alone" state_is "$P" alone
+	serves_on 10
+	plug "$P" repl
+	wait_for 60 "vm1 protected again" vm_protected vm1
+	settled
+	watch_end vm1 "$P"
+}
+
+# witnesses: the heartbeat alone is cut (fresh)
+case_w_ring_cut() {
+	witnessed
+	unplug "$B" ring
+	QUERY=$P
+	serves_on 20
+	comes_back "$B"
+	QUERY=
+	settled
+	wait_for 10 "vm1 at $P still" promoted vm1-clone "$P"
+	# The backup may take over again, after all that.
+	node_crash "$P"
+	wait_for 60 "vm1 promoted on $B" promoted vm1-clone "$B"
+	watch_goes_on
+	watch_end vm1 "$P $B"
+}
+
+# witnesses: one dead, then two, then restarted in the middle of a takeover (fresh)
+case_w_witnesses_die() {
+	witnessed
+	witness_crash w1
+	watch_goes_on
+	node_crash "$P"
+	wait_for 60 "vm1 promoted on $B" promoted vm1-clone "$B"
+	watch_goes_on
+	node_rejoin "$P"
+	settled
+	watch_goes_on
+	# A protected guest needs none of them.
+	witness_crash w2
+	serves_at "$B"
+	# But nobody may take over.
+	node_crash "$B"
+	stays_down 15
+	witness_start w2
+	witness_start w1
+	wait_for 90 "vm1 promoted on $P" promoted vm1-clone "$P"
+	witness_crash w3
+	witness_start w3
+	watch_goes_on
+	node_rejoin "$B"
+	settled
+	watch_goes_on
+	watch_end vm1 "$P $B $P"
+}
+
+serves_at() { wait_for 10 "vm1 at $1 still" promoted vm1-clone "$1"; watch_goes_on; }
+
+# Nobody answers, all that time.
+stays_down() {
+	local end=$((SECONDS + $1))
+	while [ "$SECONDS" -lt "$end" ]; do
+		! vm_ping vm1 || { say "vm1 answers"; return 1; }
+	done
+}
+
+# witnesses: each node sees others of them, and the nodes not each other (fresh)
+case_w_asymmetric() {
+	witnessed
+	# The primary one of three, the backup the other two.
+	witness_block "$P" w2
+	witness_block "$P" w3
+	witness_block "$B" w1
+	watch_goes_on
+	unplug "$B" ring
+	unplug "$B" repl
+	QUERY=$B
+	# No majority sees the primary's remusd; all see the service.
+	stays_sane 20
+	witness_unblock "$P" w2
+	witness_unblock "$P" w3
+	witness_unblock "$B" w1
+	wait_for 60 "an answer of vm1" vm_ping vm1
+	stays_sane 5
+	comes_back "$B"
+	QUERY=
+	settled
+	watch_goes_on
+	look
+	watch_end vm1 "$(came_from)"
+}
+
+# Never two that may be seen.
+stays_sane() {
+	local end=$((SECONDS + $1)) n open
+	while [ "$SECONDS" -lt "$end" ]; do
+		open=0
+		for n in alpha beta; do
+			[ "$(vm_value vm1 "$n" .gate.state)" != open ] ||
+				open=$((open + 1))
+		done
+		[ "$open" -lt 2 ] || { say "two gates are open"; return 1; }
+		sleep 0.5
+	done
+}
+
+# Where it is now, after where it began.
+came_from() { [ "$P" = "$W" ] && echo "$P" || echo "$W $P"; }
+
+# witnesses: the primary's host freezes for 10 s and thaws (fresh)
+case_w_freeze() {
+	witnessed
+	node_freeze "$P"
+	sleep 10
+	node_thaw "$P"
+	wait_for 60 "vm1 promoted on $B" promoted vm1-clone "$B"
+	watch_goes_on
+	comes_back "$P"
+	settled
+	watch_goes_on
+	watch_end vm1 "$P $B"
+}
+
+# witnesses: the lines between the nodes flap (fresh)
+case_w_flapping() {
+	local end
+	witnessed
+	end=$((SECONDS + $([ -n "$ALL" ] && echo 600 || echo 45)))
+	QUERY=$P
+	while [ "$SECONDS" -lt "$end" ]; do
+		unplug "$B" repl
+		sleep 0.$((RANDOM % 9 + 1))
+		is_backup "$B"
+		plug "$B" repl
+		sleep 0.$((RANDOM % 9 + 1))
+		watch_goes_on
+	done
+	QUERY=
+	settled
+	watch_end vm1 "$P"
+}
+
+# witnesses: both hosts lose their power, and the witnesses live (fresh)
+case_w_both_hosts() {
+	local generation
+	witnessed
+	generation=$(vm_value vm1 "$P" .generation)
+	node_crash "$P"
+	node_crash "$B"
+	for n in alpha beta; do
+		node_boot "$n"
+		node_join "$n"
+	done
+	settled
+	look
+	wait_for 20 "a newer generation" newer "$P" "$generation"
+	watch_end vm1 "$W $P" reconnected
+}
+
+# witnesses: their disks are full; nothing can be decided, and nothing is lost (fresh)
+case_w_disks_full() {
+	local w
+	witnessed
+	for w in w1 w2; do
+		witness_disk_full "$w"
+	done
+	serves_at "$P"
+	node_crash "$P"
+	stays_down 10
+	for w in w1 w2; do
+		witness_disk_free "$w"
+	done
+	wait_for 90 "vm1 promoted on $B" promoted vm1-clone "$B"
+	watch_goes_on
+	node_rejoin "$P"
+	settled
+	watch_end vm1 "$P $B"
+}
