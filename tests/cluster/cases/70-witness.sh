@@ -248,7 +248,7 @@ case_w_freeze() {
 case_w_flapping() {
 	local end
 	witnessed
-	end=$((SECONDS + $([ -n "$ALL" ] && echo 600 || echo 45)))
+	end=$((SECONDS + $([ -n "$LONG" ] && echo 600 || echo 45)))
 	QUERY=$P
 	while [ "$SECONDS" -lt "$end" ]; do
 		unplug "$B" repl
