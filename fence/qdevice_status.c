@@ -106,8 +106,9 @@ void qdevice_status_line(const struct qdevice_core *c,
 			continue;
 		}
 		snprintf(text, sizeof(text), "; %s: %s", cfg->witness[i].name,
-			 w->why[0] != '\0'
-				 ? w->why
+			 w->why[0] != '\0' ? w->why
+			 : w->verdict == QDEVICE_GRANTED
+				 ? "its lease is over"
 				 : qdevice_verdict_to_str(w->verdict));
 		add(out, bytes, text);
 	}
