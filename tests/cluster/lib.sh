@@ -33,7 +33,8 @@
 #   unpromoted RSC NODE, stopped RSC, idle, no_failures
 #
 # With QDEVICE set, the witnesses of tests/lib/witness.sh are corosync's quorum
-# device, by remus-qdevice on each node.
+# device, by remus-qdevice on each node.  Another one: corosync_device, which
+# prints its section, and QDEVICE_DAEMON, what runs on each node.
 #
 # corosync.conf is what an administrator would write: knet, token 1000 ms (a
 # lost node is noticed about 1.5 s after its last word), two_node (which implies
@@ -49,6 +50,7 @@ NODES=()
 NODE_DIRS="/etc/corosync /etc/pacemaker /var/lib/corosync /var/lib/pacemaker
 	/var/lib/pcsd /var/log"
 TOKEN_MS=${TOKEN_MS:-1000}
+QDEVICE_DAEMON=(remus-qdevice -f)
 
 # ---- one node ----
 
@@ -198,7 +200,7 @@ node_join() {
 	host_spawn "$1" corosync corosync -f
 	wait_until 20 host_exec "$1" corosync-cfgtool -s ||
 		die "corosync does not come up on $1"
-	[ -z "${QDEVICE:-}" ] || host_spawn "$1" qdevice remus-qdevice -f
+	[ -z "${QDEVICE:-}" ] || host_spawn "$1" qdevice "${QDEVICE_DAEMON[@]}"
 	host_spawn "$1" pacemakerd pacemakerd -f
 }
 

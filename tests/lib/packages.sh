@@ -16,6 +16,7 @@ PACKAGES_LAB="iproute2 util-linux procps kmod cpio busybox-static redis-tools ip
 	qemu-system-x86 jq"
 PACKAGES_CLUSTER="corosync pacemaker pacemaker-cli-utils pcs crmsh
 	resource-agents tcpdump"
+PACKAGES_QNETD="corosync-qnetd corosync-qdevice"
 PACKAGES_CHECK="clang llvm libclang-rt-14-dev valgrind shellcheck mandoc
 	tcpdump nftables resource-agents libxml2-utils openssl python3"
 
@@ -60,8 +61,8 @@ packages_install() {
 		printf '#!/bin/sh\nexit 101\n' >"$policy"
 		chmod 755 "$policy"
 	fi
-	for daemon in corosync pacemaker pcsd; do
-		[[ " $* " != *" ${daemon%d} "* ]] || enabled+=" $daemon"
+	for daemon in corosync pacemaker pcsd corosync-qnetd corosync-qdevice; do
+		[[ " $* " != *" ${daemon/pcsd/pcs} "* ]] || enabled+=" $daemon"
 	done
 	packages_apt install --no-install-recommends "$@" || rc=$?
 	[ -z "$policy" ] || rm -f "$policy"
@@ -78,6 +79,7 @@ packages_need() {
 		build) list+=" $PACKAGES_BUILD" ;;
 		lab) list+=" $PACKAGES_LAB" ;;
 		cluster) list+=" $PACKAGES_CLUSTER" ;;
+		qnetd) list+=" $PACKAGES_QNETD" ;;
 		check) list+=" $PACKAGES_CHECK" ;;
 		*) echo "packages_need: no group '$group'" >&2; return 1 ;;
 		esac
