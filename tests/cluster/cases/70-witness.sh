@@ -26,6 +26,8 @@ witnessed() {
 	on alpha pcs stonith create clients fence_clientprobe \
 		"witnesses=$(witness_list)" key_file=/etc/remus/witness.key
 	on alpha pcs stonith delete power
+	# A standby that is stopped for want of quorum has lost its epoch.
+	on alpha pcs property set no-quorum-policy=freeze
 	wait_for 60 "the device of the clients" started clients
 	vm_make vm1
 	settled
