@@ -207,7 +207,7 @@ case_w_asymmetric() {
 	witness_unblock "$B" w1
 	wait_for 60 "an answer of vm1" vm_ping vm1
 	stays_sane 5
-	comes_back "$B"
+	comes_back "$(is_backup "$B" && echo "$B" || echo "$P")"
 	QUERY=
 	settled
 	watch_goes_on
