@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * standby.c - see standby.h.  Top to bottom: feeding the engine, its actions,
- * the frames of an epoch, the handshake, life.
+ * the frames of an epoch, life.  The handshake is in standby_link.c.
  */
 #include "standby.h"
 
@@ -11,36 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "commit.h"
-#include "conn.h"
-#include "handshake.h"
-#include "receiver.h"
+#include "standby_priv.h"
 #include "util.h"
 
 /* PROGRESS is sent once in so many page records. */
 #define PROGRESS_RECORDS 8192u
-
-struct standby {
-	struct env *env;
-	const struct standby_events *events;
-	void *ctx;
-	struct conn_listener *listener;
-	struct conn *conn; /* the primary's, HELLO agreed; else NULL */
-	struct conn *noting; /* HELLO held back until the ticket is stored */
-	bool note_under_way;
-	struct ticket noted; /* the last that the arbiter was asked to store */
-	struct commit engine;
-	struct receiver *receiver; /* NULL unless the driver is STANDBY */
-	struct wire_ticket told;
-	uint64_t told_progress;
-	uint64_t committed_ns;
-	uint64_t resyncs;
-};
-
-static const char *vm_name(const struct standby *s)
-{
-	return s->env->cfg->name;
-}
 
 static void do_actions(struct standby *s, const struct commit_actions *out);
 
@@ -52,33 +27,19 @@ static void feed_event(struct standby *s, const struct commit_event *ev)
 	do_actions(s, &out);
 }
 
-static void feed(struct standby *s, enum commit_event_type type, bool good)
+void standby_feed(struct standby *s, enum commit_event_type type, bool good)
 {
 	struct commit_event ev = { .type = type, .good = good };
 
 	feed_event(s, &ev);
 }
 
-static void send_frame(struct standby *s, const uint8_t *frame, size_t bytes)
+void standby_send_frame(struct standby *s, const uint8_t *frame, size_t bytes)
 {
 	/* A queue without room for a small frame is a peer that reads no
 	 * more; its time-out ends the connection. */
 	if (s->conn != NULL)
 		conn_send(s->conn, frame, bytes);
-}
-
-static void refuse_conn(struct standby *s, struct conn *c, unsigned int code,
-			const char *text)
-{
-	const struct ticket *t = s->env->aops->ticket(s->env->arbiter);
-	struct wire_refuse r = { .code = (uint16_t)code,
-				 .generation = t->generation };
-	uint8_t frame[WIRE_SMALL_MAX];
-
-	strncpy(r.text, text, WIRE_TEXT_MAX);
-	conn_send(c, frame, wire_put_refuse(frame, &r));
-	qb_log(LOG_ERR, "%s: connection of %s refused: %s", vm_name(s),
-	       conn_peer_str(c), text);
 }
 
 /* ---- actions ---- */
@@ -88,22 +49,7 @@ static void send_ack(struct standby *s, uint64_t epoch, uint64_t chain)
 	struct wire_ack ack = { .epoch = epoch, .chain = chain };
 	uint8_t frame[WIRE_SMALL_MAX];
 
-	send_frame(s, frame, wire_put_ack(frame, &ack));
-}
-
-/* Refuse a ticket that was not stored.  STALE makes the primary end its guest:
- * only a newer ticket here is worth that, a full disk is not. */
-static void refuse_told(struct standby *s, struct conn *c, int rc,
-			const char *why)
-{
-	const struct ticket *now = s->env->aops->ticket(s->env->arbiter);
-	unsigned int code = WIRE_REFUSE_BUSY;
-
-	if (rc == -EPERM)
-		code = ticket_cmp(now, &s->noted) > 0 ? WIRE_REFUSE_STALE
-						      : WIRE_REFUSE_ROLE;
-	refuse_conn(s, c, code, why);
-	conn_close(c);
+	standby_send_frame(s, frame, wire_put_ack(frame, &ack));
 }
 
 static void on_noted(void *ctx, int rc, const struct permit *permit,
@@ -114,12 +60,12 @@ static void on_noted(void *ctx, int rc, const struct permit *permit,
 	(void)permit;
 	s->note_under_way = false;
 	if (rc < 0 && s->conn != NULL) {
-		refuse_told(s, s->conn, rc, why);
+		standby_refuse_told(s, s->conn, rc, why);
 		s->conn = NULL;
-		feed(s, CEV_LINK_DOWN, true);
+		standby_feed(s, CEV_LINK_DOWN, true);
 		return;
 	}
-	feed(s, CEV_TICKET_STORED, rc == 0);
+	standby_feed(s, CEV_TICKET_STORED, rc == 0);
 }
 
 static void store_ticket(struct standby *s)
@@ -147,7 +93,8 @@ static void send_ticket_ack(struct standby *s)
 				 .state = WIRE_TICKET_PROTECTED };
 	uint8_t frame[WIRE_SMALL_MAX];
 
-	send_frame(s, frame, wire_put_ticket(frame, WIRE_TICKET_ACK, &t));
+	standby_send_frame(s, frame,
+			   wire_put_ticket(frame, WIRE_TICKET_ACK, &t));
 }
 
 static void send_handover_ack(struct standby *s, uint64_t epoch)
@@ -157,7 +104,7 @@ static void send_handover_ack(struct standby *s, uint64_t epoch)
 				   .epoch = epoch };
 	uint8_t frame[WIRE_SMALL_MAX];
 
-	send_frame(s, frame,
+	standby_send_frame(s, frame,
 		   wire_put_handover(frame, WIRE_HANDOVER_ACK, &h));
 }
 
@@ -170,21 +117,14 @@ static void load(struct standby *s)
 					sizeof(err));
 
 	if (rc < 0)
-		feed(s, CEV_LOADED, false);
+		standby_feed(s, CEV_LOADED, false);
 	s->events->loading(s->ctx, rc, rc < 0 ? err : "");
-}
-
-static void close_conn(struct standby *s)
-{
-	if (s->conn != NULL)
-		conn_close(s->conn);
-	s->conn = NULL;
 }
 
 static void refuse(struct standby *s, unsigned int code, const char *text)
 {
 	if (s->conn != NULL)
-		refuse_conn(s, s->conn, code, text);
+		standby_refuse_conn(s, s->conn, code, text);
 }
 
 static void do_actions(struct standby *s, const struct commit_actions *out)
@@ -192,7 +132,7 @@ static void do_actions(struct standby *s, const struct commit_actions *out)
 	for (unsigned int i = 0; i < out->n; i++) {
 		uint64_t epoch = out->a[i].epoch, chain = out->a[i].chain;
 
-		qb_log(LOG_TRACE, "%s: %s %llu", vm_name(s),
+		qb_log(LOG_TRACE, "%s: %s %llu", standby_vm_name(s),
 		       commit_action_to_str(out->a[i].type),
 		       (unsigned long long)epoch);
 		switch (out->a[i].type) {
@@ -223,7 +163,7 @@ static void do_actions(struct standby *s, const struct commit_actions *out)
 			refuse(s, WIRE_REFUSE_SUPERSEDED,
 			       "the guest was activated here");
 			break;
-		case CACT_CLOSE_LINK: close_conn(s); break;
+		case CACT_CLOSE_LINK: standby_close_conn(s); break;
 		case CACT_LOAD: load(s); break;
 		case CACT_REFUSE_ACTIVATE:
 			/* It was there when the arbiter was asked. */
@@ -248,7 +188,7 @@ static void got_begin(struct standby *s, const uint8_t *payload, size_t len)
 	struct wire_begin b;
 
 	if (wire_get_begin(payload, len, &b) < 0) {
-		feed(s, CEV_DATA, false);
+		standby_feed(s, CEV_DATA, false);
 		return;
 	}
 	ev.stream = b.stream;
@@ -268,7 +208,7 @@ static void got_pages(struct standby *s, const uint8_t *payload, size_t len)
 	struct wire_progress pr;
 	uint8_t frame[WIRE_SMALL_MAX];
 
-	feed(s, CEV_DATA,
+	standby_feed(s, CEV_DATA,
 	     epoch_is_open(s) &&
 		     receiver_pages(s->receiver, payload, len) == 0);
 	if (!epoch_is_open(s))
@@ -277,7 +217,7 @@ static void got_pages(struct standby *s, const uint8_t *payload, size_t len)
 	if (pr.page_records - s->told_progress < PROGRESS_RECORDS)
 		return;
 	s->told_progress = pr.page_records;
-	send_frame(s, frame, wire_put_progress(frame, &pr));
+	standby_send_frame(s, frame, wire_put_progress(frame, &pr));
 }
 
 static void got_end(struct standby *s, const uint8_t *payload, size_t len)
@@ -287,14 +227,15 @@ static void got_end(struct standby *s, const uint8_t *payload, size_t len)
 	char why[256] = "";
 
 	if (wire_get_end(payload, len, &end) < 0 || !epoch_is_open(s)) {
-		feed(s, CEV_DATA, false);
+		standby_feed(s, CEV_DATA, false);
 		return;
 	}
 	ev.epoch = end.epoch;
 	ev.chain = end.chain;
 	ev.good = receiver_matches(s->receiver, &end, why, sizeof(why));
 	if (!ev.good)
-		qb_log(LOG_ERR, "%s: epoch %llu dropped: %s", vm_name(s),
+		qb_log(LOG_ERR, "%s: epoch %llu dropped: %s",
+		       standby_vm_name(s),
 		       (unsigned long long)end.epoch, why);
 	feed_event(s, &ev);
 }
@@ -303,9 +244,9 @@ static void got_ticket(struct standby *s, const uint8_t *payload, size_t len)
 {
 	if (wire_get_ticket(payload, len, &s->told) < 0 ||
 	    s->told.state != WIRE_TICKET_PROTECTED)
-		feed(s, CEV_DATA, false);
+		standby_feed(s, CEV_DATA, false);
 	else
-		feed(s, CEV_TICKET, true);
+		standby_feed(s, CEV_TICKET, true);
 }
 
 static void got_handover(struct standby *s, const uint8_t *payload, size_t len)
@@ -316,21 +257,21 @@ static void got_handover(struct standby *s, const uint8_t *payload, size_t len)
 	if (wire_get_handover(payload, len, &h) < 0 ||
 	    h.generation !=
 		    s->env->aops->ticket(s->env->arbiter)->generation) {
-		feed(s, CEV_DATA, false);
+		standby_feed(s, CEV_DATA, false);
 		return;
 	}
 	ev.epoch = h.epoch;
 	feed_event(s, &ev);
 }
 
-static void got_frame(struct standby *s, unsigned int type,
+void standby_got_frame(struct standby *s, unsigned int type,
 		      const uint8_t *payload, size_t len)
 {
 	switch (type) {
 	case WIRE_BEGIN: got_begin(s, payload, len); break;
 	case WIRE_PAGES: got_pages(s, payload, len); break;
 	case WIRE_DEVICE:
-		feed(s, CEV_DATA,
+		standby_feed(s, CEV_DATA,
 		     epoch_is_open(s) &&
 			     receiver_device(s->receiver, payload, len) == 0);
 		break;
@@ -338,177 +279,14 @@ static void got_frame(struct standby *s, unsigned int type,
 	case WIRE_TICKET: got_ticket(s, payload, len); break;
 	case WIRE_HANDOVER: got_handover(s, payload, len); break;
 	case WIRE_REFUSE:
-		qb_log(LOG_ERR, "%s: the primary refused us", vm_name(s));
-		close_conn(s);
-		feed(s, CEV_LINK_DOWN, true);
+		qb_log(LOG_ERR, "%s: the primary refused us",
+		       standby_vm_name(s));
+		standby_close_conn(s);
+		standby_feed(s, CEV_LINK_DOWN, true);
 		break;
-	default: feed(s, CEV_DATA, false);
+	default: standby_feed(s, CEV_DATA, false);
 	}
 }
-
-/* ---- the handshake ---- */
-
-static void our_hello(struct standby *s, enum vm_role role,
-		      struct wire_hello *out)
-{
-	env_hello(s->env,
-		  role == ROLE_PRIMARY ? WIRE_ROLE_PRIMARY : WIRE_ROLE_BACKUP,
-		  out);
-	if (role == ROLE_BACKUP && commit_restorable(&s->engine)) {
-		out->have_stream = s->engine.stream;
-		out->have_epoch = s->engine.committed;
-		out->have_chain = s->engine.chain;
-	}
-}
-
-/* HELLO agreed: this is the connection now.  The same primary may come anew
- * before we noticed that its old connection is dead. */
-static void adopt(struct standby *s, struct conn *c)
-{
-	struct wire_hello hello;
-	uint8_t frame[WIRE_SMALL_MAX];
-
-	if (s->conn != NULL) {
-		close_conn(s);
-		feed(s, CEV_LINK_DOWN, true);
-	}
-	s->conn = c;
-	our_hello(s, ROLE_BACKUP, &hello);
-	feed(s, CEV_LINK_UP, true);
-	if (s->conn == NULL)
-		return; /* activated meanwhile: refused */
-	send_frame(s, frame, wire_put_hello(frame, &hello));
-	qb_log(LOG_NOTICE, "%s: connection of %s accepted", vm_name(s),
-	       conn_peer_str(c));
-}
-
-static void on_alone_noted(void *ctx, int rc, const struct permit *permit,
-			   const char *why)
-{
-	struct standby *s = ctx;
-	struct conn *c = s->noting;
-
-	(void)permit;
-	s->noting = NULL;
-	s->note_under_way = false;
-	if (c == NULL)
-		return;
-	if (rc == 0) {
-		adopt(s, c);
-		return;
-	}
-	refuse_told(s, c, rc, why);
-}
-
-/* A primary that is alone has left behind whatever we hold.  Know that for good
- * before anything else is agreed: from here on activation is refused. */
-static bool note_alone(struct standby *s, struct conn *c,
-		       const struct wire_hello *peer)
-{
-	struct arbiter_request r = {
-		.move = ARBITER_NOTE,
-		.told = { .generation = peer->generation,
-			  .state = TICKET_ALONE },
-	};
-
-	if (s->note_under_way)
-		return false;
-	strcpy(r.told.holder, peer->node);
-	if (s->env->aops->request(s->env->arbiter, &r, on_alone_noted, s) < 0)
-		return false;
-	s->note_under_way = true;
-	s->noted = r.told;
-	s->noting = c;
-	return true;
-}
-
-static void got_hello(struct standby *s, struct conn *c,
-		      const uint8_t *payload, size_t len)
-{
-	struct wire_refuse r = { .code = WIRE_REFUSE_PROTOCOL,
-				 .text = "malformed HELLO" };
-	enum handshake_verdict v = HANDSHAKE_REFUSE;
-	const char *not_ready = NULL;
-	enum vm_role role = s->events->role(s->ctx, &not_ready);
-	struct wire_hello local, peer;
-	bool parsed;
-
-	our_hello(s, role, &local);
-	parsed = wire_get_hello(payload, len, &peer) == 0;
-	if (parsed)
-		v = handshake_judge(&local, &peer, env_peer(s->env)->name, &r);
-	if (v == HANDSHAKE_OK && not_ready != NULL) {
-		v = HANDSHAKE_REFUSE;
-		r.code = WIRE_REFUSE_BUSY;
-		r.generation = local.generation;
-		snprintf(r.text, sizeof(r.text), "%s", not_ready);
-	}
-	if (v == HANDSHAKE_OK && peer.ticket_state != WIRE_TICKET_ALONE) {
-		adopt(s, c);
-		return;
-	}
-	if (v == HANDSHAKE_OK && note_alone(s, c, &peer))
-		return;
-	if (v == HANDSHAKE_OK) {
-		r.code = WIRE_REFUSE_BUSY;
-		snprintf(r.text, sizeof(r.text), "another one is under way");
-	}
-	refuse_conn(s, c, r.code, r.text);
-	conn_close(c);
-	if (v == HANDSHAKE_STEP_DOWN)
-		s->events->superseded(s->ctx, peer.generation, r.text);
-}
-
-static void on_up(void *ctx, struct conn *c)
-{
-	(void)ctx;
-	(void)c; /* the primary speaks first */
-}
-
-static void on_frame(void *ctx, struct conn *c, unsigned int type,
-		     const uint8_t *payload, size_t len)
-{
-	struct standby *s = ctx;
-
-	if (c == s->conn) {
-		got_frame(s, type, payload, len);
-	} else if (c != s->noting && type == WIRE_HELLO) {
-		got_hello(s, c, payload, len);
-	} else {
-		refuse_conn(s, c, WIRE_REFUSE_PROTOCOL, "HELLO expected");
-		if (c == s->noting)
-			s->noting = NULL;
-		conn_close(c);
-	}
-}
-
-static void on_room(void *ctx, struct conn *c)
-{
-	(void)ctx;
-	(void)c;
-}
-
-static void on_down(void *ctx, struct conn *c, int rc, const char *why)
-{
-	struct standby *s = ctx;
-
-	(void)rc;
-	if (c == s->noting)
-		s->noting = NULL;
-	if (c != s->conn)
-		return;
-	qb_log(LOG_WARNING, "%s: connection of the primary is gone: %s",
-	       vm_name(s), why);
-	s->conn = NULL;
-	feed(s, CEV_LINK_DOWN, true);
-}
-
-static const struct conn_ops ops = {
-	.up = on_up,
-	.frame = on_frame,
-	.room = on_room,
-	.down = on_down,
-};
 
 /* ---- life ---- */
 
@@ -525,7 +303,7 @@ int standby_new(struct standby **out, struct env *env,
 		.psk_bytes = env->cfg->key_bytes,
 		.heartbeat_ms = env->cfg->heartbeat_ms,
 		.timeout_ms = env->cfg->link_timeout_ms,
-		.ops = &ops,
+		.ops = &standby_conn_ops,
 		.ctx = s,
 	};
 	int rc;
@@ -563,7 +341,7 @@ int standby_ready(struct standby *s)
 
 void standby_close(struct standby *s)
 {
-	close_conn(s);
+	standby_close_conn(s);
 	if (s->noting != NULL)
 		conn_close(s->noting);
 	s->noting = NULL;
@@ -588,12 +366,12 @@ int standby_may_activate(const struct standby *s, bool peer_is_dead, char *err,
 
 void standby_load(struct standby *s)
 {
-	feed(s, CEV_ACTIVATE, true);
+	standby_feed(s, CEV_ACTIVATE, true);
 }
 
 void standby_loaded(struct standby *s, bool runs)
 {
-	feed(s, CEV_LOADED, runs);
+	standby_feed(s, CEV_LOADED, runs);
 }
 
 uint64_t standby_epoch(const struct standby *s)
