@@ -35,6 +35,18 @@ same "seed 1" "$(draws)" "1 move primary-isolated@0 Prepl+ring+svc P
 11 stay backup-crash@0 B -
 12 stay backup-client-cut@0 Bsvc - lines-cut@4369 Brepl+ring PB"
 
+# Of 256 draws, each kind has its share.
+shares() {
+	local b
+	for b in {0..65535..256}; do
+		DRAW_HEX=$(printf '%04x' "$b")
+		draw_kind 0
+	done | sort | uniq -c | awk '{ printf "%s%s %d", s, $2, $1; s = " " }'
+}
+same shares "$(shares)" "arbiter-cut 13 arbiter-loss 15 \
+backup-client-cut 10 backup-crash 20 lines-cut 36 primary-client-cut 18 \
+primary-crash 47 primary-freeze 26 primary-isolated 15 repl-cut 30 ring-cut 26"
+
 # draw_fault's draws do not matter here.
 truth() {
 	local kind at=0
