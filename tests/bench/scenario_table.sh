@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# scenario_table.sh - OUT/scenarios.json and what is printed, of the lines in
-# OUT/CONFIG.jsonl.
+# scenario_table.sh - OUT/scenarios.json and OUT/kinds.json, and what is printed,
+# of the lines in OUT/CONFIG.jsonl.
 
 SCENARIO_CONFIGS="heartbeat qnetd clientprobe"
 
@@ -62,6 +62,41 @@ scenario_notes() {
 		' "$OUT/$1.jsonl")"
 }
 
+# What went wrong where the only fault was of KIND: "3 wrong, 1 split".
+kind_cell() {
+	judged "$1" "map(select(([.faults[] | .kind] | if length > 1
+		then \"two faults\" else .[0] end) == \"$2\")) |
+		[{wrong: count(.wrong), missed: count(.missed),
+		split: count(.split), writes: count(.bad > 0)} |
+		to_entries[] | select(.value > 0) | \"\(.value) \(.key)\"] |
+		if . == [] then \"-\" else join(\", \") end"
+}
+
+kind_count() {
+	judged "$1" "count(([.faults[] | .kind] | if length > 1
+		then \"two faults\" else .[0] end) == \"$2\")"
+}
+
+table_kinds() {
+	local c kind most n words columns=()
+	for c in $SCENARIO_CONFIGS; do
+		columns+=("$c|$c|-")
+	done
+	table kinds "... by fault" "kind|fault|-" "n|scenarios|0" \
+		"${columns[@]}"
+	for kind in "${KINDS[@]% *}" "two faults"; do
+		words=() most=0
+		for c in $SCENARIO_CONFIGS; do
+			[ -s "$OUT/$c.jsonl" ] || continue
+			n=$(kind_count "$c" "$kind")
+			[ "$n" -le "$most" ] || most=$n
+			words+=("$c=$(kind_cell "$c" "$kind")")
+		done
+		row kind="$kind" n="$most" "${words[@]}"
+	done
+	table_end
+}
+
 table_scenarios() {
 	local c least=1000000 n
 	same_draws
@@ -93,4 +128,5 @@ table_scenarios() {
 		[ ! -s "$OUT/$c.jsonl" ] || scenario_notes "$c"
 	done
 	table_end
+	table_kinds
 }
