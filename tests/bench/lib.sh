@@ -74,13 +74,13 @@ machine_json() {
 	jq -n --arg date "$(date -u +%F)" --arg kernel "$(uname -r)" \
 		--arg cpu "$(sed -n 's/^model name.*: //p' /proc/cpuinfo |
 			head -n 1)" --arg cpus "$(nproc)" \
-		--arg load "$(cut -d ' ' -f 1 /proc/loadavg)" \
+		--arg load "${BENCH_LOAD:-$(cut -d ' ' -f 1 /proc/loadavg)}" \
 		--arg before "$LOAD_BEFORE" \
 		--arg qemu "$(qemu-system-x86_64 --version 2>/dev/null |
 			sed -n '1s/.*version \([0-9.]*\).*/\1/p')" \
 		--arg accel "${BENCH_ACCEL:-}" \
 		'{date: $date, kernel: $kernel, cpu: $cpu,
-		cpus: ($cpus | tonumber), load: ($load | tonumber), load_before: ($before | tonumber),
+		cpus: ($cpus | tonumber), load: ($load | fromjson), load_before: ($before | tonumber),
 		qemu: $qemu, accel: $accel}'
 }
 
