@@ -25,6 +25,7 @@
 #define WITNESSES 3
 #define NS_PER_MS UINT64_C(1000000)
 #define DEADLINE_MS 60000
+#define LEASE_MS 2000
 
 static const struct arbiter_ops *const ops = &arbiter_witness_ops;
 
@@ -245,7 +246,7 @@ static int setup(void **state)
 	w->cfg.witnesses = WITNESSES;
 	for (int i = 0; i < WITNESSES; i++)
 		snprintf(w->cfg.witness[i].name, 8, "w%d", i + 1);
-	w->cfg.lease_ms = 500;
+	w->cfg.lease_ms = LEASE_MS;
 	w->cfg.witness_timeout_ms = 200;
 	memset(witness, 0, sizeof(witness));
 	reports = ceased = 0;
@@ -340,7 +341,7 @@ static void a_boot_gets_a_permit_that_runs_out(void **state)
 
 	assert_int_equal(ask(w, ARBITER_COLD_BOOT), 0);
 	is(w, 1, "alone(a)");
-	assert_true(permit_runs_out(w, 500));
+	assert_true(permit_runs_out(w, LEASE_MS));
 }
 
 static void it_is_renewed_and_passed_on(void **state)
@@ -353,7 +354,7 @@ static void it_is_renewed_and_passed_on(void **state)
 	w->stop_on_event = true;
 	qb_loop_run(w->loop);
 	assert_true(w->renewed > 0);
-	assert_true(permit_runs_out(w, 500));
+	assert_true(permit_runs_out(w, LEASE_MS));
 	/* at a time at which the first would not do any more */
 	while (permit_live(&first, now_boot_ns()))
 		qb_loop_run(w->loop);
@@ -387,7 +388,7 @@ static void protection_gives_the_lease_back(void **state)
 	assert_int_equal(witness[0].acceptor.leased_until_ms, 0);
 	assert_int_equal(ask(w, ARBITER_ALONE), 0);
 	is(w, 2, "alone(a)");
-	assert_true(permit_runs_out(w, 500));
+	assert_true(permit_runs_out(w, LEASE_MS));
 }
 
 static void a_backup_takes_over_what_it_was_told(void **state)
@@ -445,7 +446,7 @@ static void a_boot_takes_it_away_only_from_whom_somebody_vouches_for(
 	r.peer_is_dead = true;
 	assert_int_equal(ask_with(w, &r), 0);
 	is(w, 7, "alone(a)");
-	assert_true(permit_runs_out(w, 500));
+	assert_true(permit_runs_out(w, LEASE_MS));
 }
 
 /* The lease of the other has to be over before. */
