@@ -9,7 +9,7 @@
  *	request -> proposer -> POST /v1/ticket to each -> answers -> outcome
  *	        -> store -> done(permit until the lease is over)
  *
- * A cold boot over a ticket that names somebody takes it from him first
+ * A cold boot over a ticket that names another takes it from him first
  * (TICKET_FOR_FENCE), if the request vouches for his end, and waits until no
  * lease of his can be used any more.
  */
@@ -194,12 +194,16 @@ static int begin_round(struct arbiter *a, enum ticket_purpose purpose,
 	return ticket_proposer_start(a->proposer, &r, now_ms());
 }
 
-/* The ticket names somebody, and the cold boot may take it from him. */
+/* The ticket names somebody, and the cold boot may take it from him; from the
+ * backup, where this node itself was the primary before it lost its guest. */
 static bool take_away(struct arbiter *a, const struct ticket *value)
 {
+	const char *whom = strcmp(value->holder, a->self) == 0 ? value->backup
+							       : value->holder;
+
 	return a->request.move == ARBITER_COLD_BOOT && !a->fenced &&
 	       a->request.peer_is_dead && value->state != TICKET_NONE &&
-	       begin_round(a, TICKET_FOR_FENCE, value->holder) == 0;
+	       begin_round(a, TICKET_FOR_FENCE, whom) == 0;
 }
 
 static void decided(struct arbiter *a, const struct ticket_outcome *o)

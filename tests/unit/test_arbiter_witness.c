@@ -449,6 +449,19 @@ static void a_boot_takes_it_away_only_from_whom_somebody_vouches_for(
 	assert_true(permit_runs_out(w, LEASE_MS));
 }
 
+/* Both hosts lost their power, and this one had the guest. */
+static void also_from_its_own_backup(void **state)
+{
+	struct world *w = *state;
+	struct arbiter_request r = { .move = ARBITER_COLD_BOOT };
+
+	they_have(ticket_of(6, TICKET_PROTECTED, "a", "b"));
+	assert_int_equal(ask_with(w, &r), -EPERM);
+	r.peer_is_dead = true;
+	assert_int_equal(ask_with(w, &r), 0);
+	is(w, 7, "alone(a)");
+}
+
 /* The lease of the other has to be over before. */
 static void and_not_before_his_lease_is_over(void **state)
 {
@@ -524,6 +537,7 @@ int main(void)
 		T(not_when_the_other_went_on_alone),
 		T(nor_another_generation_now_or_the_next_time),
 		T(a_boot_takes_it_away_only_from_whom_somebody_vouches_for),
+		T(also_from_its_own_backup),
 		T(and_not_before_his_lease_is_over),
 		T(a_ticket_that_others_changed_is_noticed),
 		T(a_lease_that_others_ended_is_lost),
