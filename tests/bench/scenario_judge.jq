@@ -11,14 +11,15 @@ def long_ms: 5000;
 # missed   nobody served, and somebody could have
 # split    frames of the first copy after the first frame of the second
 # bad      acknowledged writes lost or doubled; where no whole replica was left,
-#          some may have to be lost, and they are in `unjudged`
+#          some may have to be lost, and they are in `unjudged`.  Where nobody
+#          could be asked any more, even after the healing, all are lost.
 def judge: . + {
 	wrong: (.truth == "stay" and (.moved or .gap_ms > long_ms)),
 	missed: ((.truth == "move" or .truth == "either") and
 		.gap_ms > limit_ms),
 	split: (.frames_back > 0),
-	bad: (if .truth == "any" or (.verified | not) then 0
-		else .lost + .duplicated end),
+	bad: (if .truth == "any" then 0
+		elif .verified then .lost + .duplicated else .acked // 1 end),
 	unjudged: (if .truth == "any" and .verified
 		then .lost + .duplicated else 0 end)};
 
