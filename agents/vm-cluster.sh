@@ -98,10 +98,13 @@ is_member() {
 # 0: the cluster has made sure that nothing of the machine is left on the peer.
 # To be asked only where Pacemaker holds the peer's instance for stopped: it
 # probed or stopped it, or fenced the node; a node that is just out of sight was
-# fenced only if there is fencing.
+# fenced only if there is fencing, and by a partition with quorum.  (With
+# no-quorum-policy=freeze the others tell of stops, too, that nobody made.)
 is_gone_for_sure() {
-	is_member "$1" || can_fence
+	is_member "$1" || { can_fence && has_quorum; }
 }
+
+has_quorum() { [ "$(crm_node --quorum 2>/dev/null)" = 1 ]; }
 
 # 0: promote may boot the guest anew; 1: $why not.  With "for-sure": with proof, not
 # only as far as is known.
@@ -144,7 +147,7 @@ may_cold_boot() {
 		return 1
 	fi
 	is_gone_for_sure "$remus_peer" && return 0
-	why="$remus_peer is out of sight and there is no fencing: $NAME may run there"
+	why="$remus_peer is out of sight, and there is no fencing or no quorum: $NAME may run there"
 	return 1
 }
 
@@ -342,7 +345,7 @@ peer_is_gone() {
 	[ "$remus_role" = primary ] || return 0
 	if ! is_gone_for_sure "$remus_peer"; then
 		ocf_log warn "$NAME: $remus_peer is out of sight, and there is" \
-			"no fencing: the output waits"
+			"no fencing or no quorum: the output waits"
 		return 0
 	fi
 	: >"$PEER_GONE"

@@ -24,7 +24,7 @@ stubs_make() {
 		echo "$me: Could not connect: Transport endpoint is not connected" >&2
 		exit 102
 	fi
-	name='' value='' do='' type='' node='' default='' score=''
+	name='' value='' do='' type='' node='' default='' score='' quorum=''
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--update=*) do=update value=${1#*=} ;;
@@ -44,12 +44,17 @@ stubs_make() {
 		-D | --delete) do=delete ;;
 		-Q | --query) do=query ;;
 		-p | --partition) score=y ;;
+		--quorum) quorum=y ;;
 		esac
 		shift
 	done
 	case $me in
 	crm_node)
-		cat "$stubs/members"
+		if [ -n "$quorum" ]; then
+			cat "$stubs/quorum" 2>/dev/null || echo 1
+		else
+			cat "$stubs/members"
+		fi
 		exit 0
 		;;
 	crm_resource) exit 0 ;; # what was asked is in the calls

@@ -310,6 +310,10 @@ echo false >"$STUBS/config/stonith-enabled"
 notify beta post stop alpha
 is "beta's gate without fencing" "$(status beta gate_state)" holding
 rm "$STUBS/config/stonith-enabled"
+echo 0 >"$STUBS/quorum"
+notify beta post stop alpha
+is "beta's gate without quorum" "$(status beta gate_state)" holding
+rm "$STUBS/quorum"
 expect $OK beta notify OCF_RESKEY_alone=freeze \
 	OCF_RESKEY_CRM_meta_notify_type=post \
 	OCF_RESKEY_CRM_meta_notify_operation=stop \
