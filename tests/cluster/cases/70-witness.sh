@@ -207,6 +207,8 @@ case_w_asymmetric() {
 	witness_unblock "$B" w1
 	wait_for 60 "an answer of vm1" vm_ping vm1
 	stays_sane 5
+	plug "$B" ring
+	plug "$B" repl
 	comes_back "$(is_backup "$B" && echo "$B" || echo "$P")"
 	QUERY=
 	settled
@@ -279,7 +281,7 @@ case_w_both_hosts() {
 	settled
 	look
 	wait_for 20 "a newer generation" newer "$P" "$generation"
-	watch_end vm1 "$W $P" reconnected
+	watch_end vm1 "$(came_from)" reconnected
 }
 
 # witnesses: their disks are full; nothing can be decided, and nothing is lost (fresh)
