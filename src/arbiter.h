@@ -14,6 +14,7 @@
 #ifndef REMUS_ARBITER_H
 #define REMUS_ARBITER_H
 
+#include <limits.h>
 #include <qb/qbloop.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -105,6 +106,13 @@ extern const struct arbiter_ops arbiter_operator_ops;
 extern const struct arbiter_ops arbiter_witness_ops;
 /* NULL: no such arbiter in this build. */
 const struct arbiter_ops *arbiter_find(const char *name);
+
+/* For the arbiters: this node's own copy, state_dir/NAME.ticket.  0, or -errno
+ * with a line. */
+int arbiter_load(struct ticket *t, char path[PATH_MAX],
+		 const struct vm_config *cfg, char *err, size_t err_bytes);
+/* Does `done` of this move, granted, come with a permit? */
+bool arbiter_grants_permit(enum arbiter_move m);
 
 /* Pure: what `r` makes of `now` for the node named self (peer: the other one).
  * 0 with the new ticket in *next, or -EPERM with a line saying why not.  Shared

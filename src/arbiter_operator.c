@@ -41,25 +41,13 @@ static int operator_create(struct arbiter **out, const struct vm_config *cfg,
 	loop_soon_init(&a->soon, loop, decide, a);
 	a->self = cfg->node[self].name;
 	a->peer = cfg->node[!self].name;
-	rc = snprintf(a->path, sizeof(a->path), "%s/%s.ticket", cfg->state_dir,
-		      cfg->name);
-	if (rc >= (int)sizeof(a->path))
-		rc = set_err(err, err_bytes, -ENAMETOOLONG,
-			     "state_dir is too long");
-	else
-		rc = ticket_load(&a->ticket, a->path, err, err_bytes);
+	rc = arbiter_load(&a->ticket, a->path, cfg, err, err_bytes);
 	if (rc < 0) {
 		free(a);
 		return rc;
 	}
 	*out = a;
 	return 0;
-}
-
-static bool grants_permit(enum arbiter_move m)
-{
-	return m == ARBITER_COLD_BOOT || m == ARBITER_ALONE ||
-	       m == ARBITER_ACTIVATE;
 }
 
 /* A refusal has changed nothing: who was alone still is. */
@@ -85,7 +73,7 @@ static void decide(void *data)
 		rc = ticket_store(&next, a->path, why, sizeof(why));
 	if (rc == 0) {
 		a->ticket = next;
-		if (grants_permit(a->request.move))
+		if (arbiter_grants_permit(a->request.move))
 			permit = permit_from_ticket(PERMIT_FOREVER);
 	}
 	if (rc < 0 && keeps_permit(a))

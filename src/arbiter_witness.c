@@ -124,12 +124,6 @@ static int know(struct arbiter *a, const struct ticket *t, char *err,
 	return rc;
 }
 
-static bool grants_permit(enum arbiter_move m)
-{
-	return m == ARBITER_COLD_BOOT || m == ARBITER_ALONE ||
-	       m == ARBITER_ACTIVATE;
-}
-
 static struct permit lease_permit(const struct arbiter *a)
 {
 	uint64_t until = ticket_proposer_lease_ms(a->proposer);
@@ -218,7 +212,7 @@ static void decided(struct arbiter *a, const struct ticket_outcome *o)
 		return; /* pump() goes on when it is quiet */
 	}
 	rc = know(a, &o->value, why, sizeof(why));
-	if (rc == 0 && grants_permit(a->request.move))
+	if (rc == 0 && arbiter_grants_permit(a->request.move))
 		permit = lease_permit(a);
 	finish(a, rc, permit_kind(&permit) == PERMIT_NONE ? NULL : &permit,
 	       why);
@@ -527,13 +521,7 @@ static int witness_create(struct arbiter **out, const struct vm_config *cfg,
 	loop_soon_init(&a->soon, loop, note, a);
 	a->self = cfg->node[self].name;
 	a->peer = cfg->node[!self].name;
-	rc = snprintf(a->path, sizeof(a->path), "%s/%s.ticket", cfg->state_dir,
-		      cfg->name);
-	if (rc >= (int)sizeof(a->path))
-		rc = set_err(err, err_bytes, -ENAMETOOLONG,
-			     "state_dir is too long");
-	else
-		rc = ticket_load(&a->ticket, a->path, err, err_bytes);
+	rc = arbiter_load(&a->ticket, a->path, cfg, err, err_bytes);
 	if (rc == 0)
 		rc = new_proposer(a, err, err_bytes);
 	if (rc == 0)
