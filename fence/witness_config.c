@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "witness_config.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,10 +10,10 @@
 #include <unistd.h>
 
 #include "key_file.h"
+#include "config_value.h"
 #include "util.h"
 #include "witness_config_priv.h"
 
-#define LINE_BYTES_MAX 4096
 #define FILE_BYTES_MAX (256 * 1024)
 
 int witness_config_bad(struct witness_parse *p, unsigned int line,
@@ -30,42 +29,14 @@ int witness_config_bad(struct witness_parse *p, unsigned int line,
 		       line, text);
 }
 
-static char *trim(char *s)
-{
-	char *end;
-
-	s += strspn(s, " \t");
-	end = s + strlen(s);
-	while (end > s && (end[-1] == ' ' || end[-1] == '\t'))
-		*--end = '\0';
-	return s;
-}
-
 static int take_line(struct witness_parse *p, char *text, size_t len)
 {
-	char *value;
+	char *key, *value, why[128];
+	int rc = config_line(text, len, &key, &value, why, sizeof(why));
 
-	if (len > 0 && text[len - 1] == '\n')
-		text[--len] = '\0';
-	if (len > LINE_BYTES_MAX)
-		return witness_config_bad(p, p->line,
-					  "line is longer than %d bytes",
-					  LINE_BYTES_MAX);
-	for (size_t i = 0; i < len; i++) {
-		if (iscntrl((unsigned char)text[i]) && text[i] != '\t')
-			return witness_config_bad(p, p->line,
-						  "control character 0x%02x",
-						  (unsigned char)text[i]);
-	}
-	text = trim(text);
-	if (*text == '\0' || *text == '#')
-		return 0;
-	value = strchr(text, '=');
-	if (value == NULL)
-		return witness_config_bad(p, p->line,
-					  "'%.64s' is not 'key = value'", text);
-	*value++ = '\0';
-	return witness_config_give(p, trim(text), trim(value));
+	if (rc < 0)
+		return witness_config_bad(p, p->line, "%s", why);
+	return rc == 0 ? 0 : witness_config_give(p, key, value);
 }
 
 static int take_file(struct witness_parse *p, FILE *f)

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util.h"
+
 /* Digits from *p on; *p then stands behind them.  strtoull() takes signs and
  * blanks too, which would let "-1" become an enormous number. */
 static int digits(const char **p, uint64_t *out)
@@ -228,4 +230,44 @@ bool url_ok(const char *text)
 	return strspn(host, "0123456789abcdefghijklmnopqrstuvwxyz"
 			    "ABCDEFGHIJKLMNOPQRSTUVWXYZ-.") ==
 	       (size_t)(colon - host);
+}
+
+static char *trim(char *s)
+{
+	char *end;
+
+	s += strspn(s, " \t");
+	end = s + strlen(s);
+	while (end > s && (end[-1] == ' ' || end[-1] == '\t'))
+		*--end = '\0';
+	return s;
+}
+
+int config_line(char *text, size_t len, char **key, char **value, char *why,
+		size_t why_bytes)
+{
+	char *eq;
+
+	if (len > 0 && text[len - 1] == '\n')
+		text[--len] = '\0';
+	if (len > CONFIG_LINE_MAX)
+		return set_err(why, why_bytes, -EINVAL,
+			       "line is longer than %d bytes", CONFIG_LINE_MAX);
+	for (size_t i = 0; i < len; i++) {
+		if (iscntrl((unsigned char)text[i]) && text[i] != '\t')
+			return set_err(why, why_bytes, -EINVAL,
+				       "control character 0x%02x",
+				       (unsigned char)text[i]);
+	}
+	text = trim(text);
+	if (*text == '\0' || *text == '#')
+		return 0;
+	eq = strchr(text, '=');
+	if (eq == NULL)
+		return set_err(why, why_bytes, -EINVAL,
+			       "'%.64s' is not 'key = value'", text);
+	*eq++ = '\0';
+	*key = trim(text);
+	*value = trim(eq);
+	return 1;
 }

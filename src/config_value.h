@@ -30,6 +30,12 @@ int parse_group(const char *text, gid_t *out);
 /* "52:54:00:12:34:56", unicast; out gets it in lower case. */
 int parse_mac(const char *text, char out[18]);
 
+/* One line of `key = value`, cut up in place: 1; 0: empty, or a comment;
+ * -EINVAL with what is wrong in `why`. */
+#define CONFIG_LINE_MAX 4096
+int config_line(char *text, size_t len, char **key, char **value, char *why,
+		size_t why_bytes);
+
 /* Fit to be the name of a VM or node. */
 bool vm_name_ok(const char *text);
 /* Fit to be the name of a network interface. */

@@ -2,7 +2,6 @@
 /* vm_config.c - see vm_config.h, remus.conf(5) and vm_config_parse.h. */
 #include "vm_config.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -30,41 +29,14 @@ int config_bad(struct parse *p, unsigned int line, const char *fmt, ...)
 		       line, text);
 }
 
-static char *trim(char *s)
-{
-	char *end;
-
-	s += strspn(s, " \t");
-	end = s + strlen(s);
-	while (end > s && (end[-1] == ' ' || end[-1] == '\t'))
-		*--end = '\0';
-	return s;
-}
-
 static int take_line(struct parse *p, char *text, size_t len)
 {
-	char *value;
+	char *key, *value, why[128];
+	int rc = config_line(text, len, &key, &value, why, sizeof(why));
 
-	if (len > 0 && text[len - 1] == '\n')
-		text[--len] = '\0';
-	if (len > LINE_BYTES_MAX)
-		return config_bad(p, p->line, "line is longer than %d bytes",
-				  LINE_BYTES_MAX);
-	for (size_t i = 0; i < len; i++) {
-		if (iscntrl((unsigned char)text[i]) && text[i] != '\t')
-			return config_bad(p, p->line,
-					  "control character 0x%02x",
-					  (unsigned char)text[i]);
-	}
-	text = trim(text);
-	if (*text == '\0' || *text == '#')
-		return 0;
-	value = strchr(text, '=');
-	if (value == NULL)
-		return config_bad(p, p->line, "'%.64s' is not 'key = value'",
-				  text);
-	*value++ = '\0';
-	return config_give(p, trim(text), trim(value));
+	if (rc < 0)
+		return config_bad(p, p->line, "%s", why);
+	return rc == 0 ? 0 : config_give(p, key, value);
 }
 
 static int take_file(struct parse *p, FILE *f)

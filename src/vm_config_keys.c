@@ -51,7 +51,7 @@ static int set_path(struct parse *p, const struct key *k, char *value)
 
 static int set_choice(struct parse *p, const struct key *k, char *value)
 {
-	char want[LINE_BYTES_MAX + 3];
+	char want[CONFIG_LINE_MAX + 3];
 
 	snprintf(want, sizeof(want), "|%s|", value);
 	if (strchr(value, '|') != NULL || strstr(k->choices, want) == NULL)

@@ -18,7 +18,6 @@
 
 #include "vm_config.h"
 
-#define LINE_BYTES_MAX 4096
 #define KEYS_MAX 48
 
 struct parse {
