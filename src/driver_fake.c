@@ -3,8 +3,9 @@
  * driver_fake.c - a guest without a hypervisor, for tests and for measuring
  * remusd itself (driver = fake).
  *
- * It lives in remusd: every BURST_MS it counts, writes the count into
- * BURST_PAGES pages of its memory, and sends a frame with the count.  Its device
+ * It lives in remusd: four times in a checkpoint interval it counts, writes the
+ * count into BURST_PAGES pages of its memory, and sends a frame with the count;
+ * so that a hundred of them with a long interval leave a machine idle.  Its device
  * state is the count; activate() refuses a memory that does not agree with it,
  * which is what a torn epoch would look like.
  */
@@ -22,7 +23,7 @@
 #include "util.h"
 #include "vm_config.h"
 
-#define BURST_MS 5
+#define BURSTS_PER_INTERVAL 4
 #define BURST_PAGES 16
 #define FRAME_BYTES 64
 
@@ -113,9 +114,12 @@ static void on_burst(void *data)
 
 static void run(struct driver *d)
 {
+	uint64_t ns = (uint64_t)d->cfg->interval_ms * 1000000u /
+		      BURSTS_PER_INTERVAL;
+
 	d->state = FAKE_RUNNING;
-	if (qb_loop_timer_add(d->loop, QB_LOOP_MED, BURST_MS * 1000000u, d,
-			      on_burst, &d->timer) == 0)
+	if (qb_loop_timer_add(d->loop, QB_LOOP_MED, ns, d, on_burst,
+			      &d->timer) == 0)
 		d->timer_armed = true;
 }
 
