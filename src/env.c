@@ -11,6 +11,7 @@ void env_hello(const struct env *env, enum wire_role role,
 	memset(out, 0, sizeof(*out));
 	out->version_min = WIRE_VERSION_MIN;
 	out->version_max = WIRE_VERSION_MAX;
+	out->capabilities = WIRE_CAPABILITIES;
 	out->role = (uint8_t)role;
 	out->ticket_state = (uint8_t)t->state;
 	out->generation = t->generation;

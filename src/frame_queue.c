@@ -174,6 +174,22 @@ void frame_queue_pop(struct frame_queue *q)
 	q->frames--;
 }
 
+void frame_queue_walk(const struct frame_queue *q, frame_queue_fn *fn,
+		      void *ctx)
+{
+	size_t at = q->head;
+
+	for (uint64_t i = 0; i < q->frames; i++) {
+		const struct record *r;
+
+		if (q->wrapped && at == q->wrap)
+			at = 0;
+		r = record_at(q, at);
+		fn(ctx, r->data, r->len, r->epoch);
+		at += frame_queue_cost(r->len);
+	}
+}
+
 uint64_t frame_queue_clear(struct frame_queue *q)
 {
 	uint64_t n = q->frames;

@@ -59,6 +59,12 @@ const void *frame_queue_peek(const struct frame_queue *q, size_t *len,
 			     uint64_t *epoch);
 void frame_queue_pop(struct frame_queue *q); /* no-op when empty */
 
+/* All frames, from the oldest on; fn must not call the queue. */
+typedef void frame_queue_fn(void *ctx, const void *frame, size_t len,
+			    uint64_t epoch);
+void frame_queue_walk(const struct frame_queue *q, frame_queue_fn *fn,
+		      void *ctx);
+
 /* Drop everything; returns how many frames that were. */
 uint64_t frame_queue_clear(struct frame_queue *q);
 

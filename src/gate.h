@@ -26,6 +26,7 @@
 #include <stdint.h>
 
 #include "permit.h"
+#include "segments.h"
 
 enum gate_state {
 	GATE_CLOSED = 0, /* guest frames are dropped (no guest should run) */
@@ -51,7 +52,7 @@ struct gate_stats {
 				   interface; sent = held + released + dropped */
 	uint64_t inbound;	/* frames passed towards the guest */
 	uint64_t inbound_dropped; /* the guest was too slow, or there is none;
-				     of these some come late (late_frames.h) */
+				     of these some come late (segments.h) */
 };
 
 struct gate;
@@ -86,6 +87,19 @@ struct gate_ops {
 	 * 0 or -errno; on failure the caller must not resume into a new epoch.
 	 */
 	int (*barrier)(struct gate *g, uint64_t epoch);
+
+	/* Of the frames held of epochs <= `epoch`, put into `out` (which is
+	 * empty) the segments that segments.h keeps: what the epoch's state
+	 * has sent and nobody may have seen.  A gate that cannot look at what
+	 * it holds puts none. */
+	void (*segments)(const struct gate *g, uint64_t epoch,
+			 struct segments *out);
+
+	/* Take in a frame that this guest sent before it was here, as if it
+	 * sent it now.  Called in HOLDING, before the guest runs; a gate that
+	 * cannot hold it drops it.  (The state diagram is none the wiser: it
+	 * leaves as every frame does.) */
+	void (*put)(struct gate *g, const void *frame, size_t len);
 
 	/* Let out, in order, all frames of epochs <= permit_epoch(p).  A permit
 	 * that is not PERMIT_ACK lets nothing out and returns -EPERM.  Returns

@@ -153,6 +153,28 @@ int gate_core_barrier(struct gate_core *c, uint64_t epoch)
 	return 0;
 }
 
+struct up_to {
+	uint64_t epoch;
+	struct segments *out;
+};
+
+static void keep_segment(void *ctx, const void *frame, size_t len,
+			 uint64_t epoch)
+{
+	const struct up_to *u = ctx;
+
+	if (epoch <= u->epoch)
+		segments_put(u->out, frame, len, 0);
+}
+
+void gate_core_segments(const struct gate_core *c, uint64_t epoch,
+			struct segments *out)
+{
+	struct up_to u = { epoch, out };
+
+	frame_queue_walk(c->queue, keep_segment, &u);
+}
+
 int gate_core_release(struct gate_core *c, const struct permit *p)
 {
 	uint64_t limit = permit_epoch(p), epoch;

@@ -59,6 +59,8 @@ void gate_core_pass(struct gate_core *c);
  * when everything that the guest has sent is taken in. */
 void gate_core_hold(struct gate_core *c, uint64_t epoch);
 int gate_core_barrier(struct gate_core *c, uint64_t epoch);
+void gate_core_segments(const struct gate_core *c, uint64_t epoch,
+			struct segments *out);
 int gate_core_release(struct gate_core *c, const struct permit *p);
 int gate_core_open(struct gate_core *c, const struct permit *p);
 void gate_core_shut(struct gate_core *c);

@@ -101,6 +101,17 @@ static int fake_barrier(struct gate *g, uint64_t epoch)
 	return gate_core_barrier(&g->core, epoch);
 }
 
+static void fake_segments(const struct gate *g, uint64_t epoch,
+			  struct segments *out)
+{
+	gate_core_segments(&g->core, epoch, out);
+}
+
+static void fake_put(struct gate *g, const void *frame, size_t len)
+{
+	gate_core_take_copy(&g->core, frame, len);
+}
+
 static int fake_release(struct gate *g, const struct permit *p)
 {
 	return gate_core_release(&g->core, p);
@@ -194,6 +205,8 @@ const struct gate_ops gate_fake_ops = {
 	.guest_fd = fake_guest_fd,
 	.hold = fake_hold,
 	.barrier = fake_barrier,
+	.segments = fake_segments,
+	.put = fake_put,
 	.release = fake_release,
 	.open = fake_open,
 	.shut = fake_shut,

@@ -18,7 +18,7 @@
  * Losing a frame is safe, a late or doubled one would not be.
  *
  * While CLOSED, frames for the guest are dropped, but for the newest segment of
- * each TCP connection: late_frames.h says why; it gets them when the gate opens.
+ * each TCP connection: segments.h says why; it gets them when the gate opens.
  *
  * A ticket's clock is read before every single frame.  What remains is a stop
  * of the whole process between that look and the write() after it: at most
@@ -37,7 +37,7 @@
 #include <unistd.h>
 
 #include "gate_core.h"
-#include "late_frames.h"
+#include "segments.h"
 #include "tap.h"
 #include "util.h"
 
@@ -57,7 +57,7 @@ struct gate {
 	bool tap_watched;
 	bool tap_refuses; /* said so already */
 	int ours, guests; /* the socket pair; -1: none yet */
-	struct late_frames *late; /* came while CLOSED */
+	struct segments *late; /* came while CLOSED */
 	qb_loop_timer_handle timer;
 	bool timer_armed;
 	struct mmsghdr msgs[FRAME_BATCH];
@@ -184,7 +184,7 @@ static void pass_inbound(struct gate *g, size_t len)
 	/* Nobody runs that could read, and frames that waited in the socket
 	 * would reach a guest long after they were sent. */
 	g->core.n.inbound_dropped++;
-	late_frames_put(g->late, g->inbound, len, now_boot_ns());
+	segments_put(g->late, g->inbound, len, now_boot_ns());
 }
 
 static int32_t on_tap(int32_t fd, int32_t revents, void *data)
@@ -234,7 +234,7 @@ static void relay_destroy(struct gate *g)
 	if (g->tap_fd >= 0)
 		close(g->tap_fd);
 	gate_core_fini(&g->core);
-	late_frames_free(g->late);
+	segments_free(g->late);
 	free(g);
 }
 
@@ -251,7 +251,7 @@ static int relay_create(struct gate **out, const struct gate_config *cfg,
 	g->loop = loop;
 	g->tap_fd = g->ours = g->guests = -1;
 	rc = gate_core_init(&g->core, cfg, &core_ops, g, err, err_bytes);
-	g->late = late_frames_new();
+	g->late = segments_new();
 	if (rc == 0 && g->late == NULL)
 		rc = set_err(err, err_bytes, -ENOMEM, "gate of %s: no memory",
 			     cfg->vm);
@@ -290,7 +290,7 @@ static int relay_guest_fd(struct gate *g)
 	int sv[2], rc;
 
 	drop_pair(g);
-	late_frames_clear(g->late); /* another guest */
+	segments_clear(g->late); /* another guest */
 	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
 		       sv) < 0)
 		return -errno;
@@ -324,6 +324,17 @@ static int relay_barrier(struct gate *g, uint64_t epoch)
 		return rc;
 	}
 	return gate_core_barrier(&g->core, epoch);
+}
+
+static void relay_segments(const struct gate *g, uint64_t epoch,
+			   struct segments *out)
+{
+	gate_core_segments(&g->core, epoch, out);
+}
+
+static void relay_put(struct gate *g, const void *frame, size_t len)
+{
+	gate_core_take_copy(&g->core, frame, len);
 }
 
 static int relay_release(struct gate *g, const struct permit *p)
@@ -360,7 +371,7 @@ static int relay_open(struct gate *g, const struct permit *p)
 	if (rc == 0) {
 		arm_timer(g);
 		/* It runs; before, its card would not have taken them in. */
-		late_frames_drain(g->late, now_boot_ns(), send_inbound, g);
+		segments_drain(g->late, now_boot_ns(), send_inbound, g);
 	}
 	return rc;
 }
@@ -387,6 +398,8 @@ const struct gate_ops gate_relay_ops = {
 	.guest_fd = relay_guest_fd,
 	.hold = relay_hold,
 	.barrier = relay_barrier,
+	.segments = relay_segments,
+	.put = relay_put,
 	.release = relay_release,
 	.open = relay_open,
 	.shut = relay_shut,

@@ -248,6 +248,14 @@ static void act_send(struct primary *p, uint64_t epoch)
 	sender_capture(p->sender, &p->capture);
 }
 
+/* Its barrier has been: what the gate holds of it is all that there is. */
+static void on_output(void *ctx, uint64_t epoch, struct segments *out)
+{
+	struct primary *p = ctx;
+
+	p->env->gops->segments(p->env->gate, epoch, out);
+}
+
 static void on_sent(void *ctx, uint64_t epoch, uint64_t chain)
 {
 	struct primary *p = ctx;
@@ -262,6 +270,7 @@ static void on_sent(void *ctx, uint64_t epoch, uint64_t chain)
 
 static const struct sender_events sender_events = {
 	.live_done = on_live_done,
+	.output = on_output,
 	.sent = on_sent,
 };
 

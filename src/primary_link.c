@@ -17,7 +17,7 @@ void primary_link_forget(struct primary *p)
 {
 	struct page_bitmap *todo = &p->todo;
 
-	sender_set_conn(p->sender, NULL);
+	sender_set_conn(p->sender, NULL, 0);
 	inflight_forget(&p->inflight, todo);
 	capture_done(&p->capture);
 	/* Whatever was sent since the last acknowledgement may or may not be
@@ -42,7 +42,7 @@ void primary_give_up_link(struct primary *p, const struct wire_refuse *refuse,
 	qb_log(LOG_ERR, "%s: connection to %s dropped: %s", primary_vm_name(p),
 	       env_peer(p->env)->name, text);
 	/* The connection is gone now, not when the engine hears of it. */
-	sender_set_conn(p->sender, NULL);
+	sender_set_conn(p->sender, NULL, 0);
 	uplink_drop(p->uplink, refuse);
 	primary_feed(p, EV_LINK_DOWN);
 }
@@ -91,7 +91,7 @@ static void on_ready(void *ctx, struct conn *c, const struct wire_hello *peer)
 		uplink_drop(p->uplink, NULL);
 		return;
 	}
-	sender_set_conn(p->sender, c);
+	sender_set_conn(p->sender, c, peer->capabilities & WIRE_CAPABILITIES);
 	if (!p->link_full && peer->have_stream == p->stream &&
 	    inflight_proves(&p->inflight, peer->have_epoch, peer->have_chain)) {
 		base = peer->have_epoch;

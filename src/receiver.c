@@ -25,6 +25,7 @@ struct receiver {
 	struct digest *digest;
 	struct buffer device;	 /* of the open epoch; bytes: set by END */
 	struct buffer committed; /* of the committed one */
+	struct segments *output, *committed_output;
 	uint64_t base_chain;
 	uint64_t records;
 	bool direct;
@@ -39,7 +40,10 @@ int receiver_new(struct receiver **out, uint8_t *image, uint64_t npages)
 	r->image = image;
 	r->npages = npages;
 	r->digest = digest_new();
-	if (r->digest == NULL || stage_new(&r->stage, image, npages) < 0) {
+	r->output = segments_new();
+	r->committed_output = segments_new();
+	if (r->digest == NULL || r->output == NULL ||
+	    r->committed_output == NULL || stage_new(&r->stage, image, npages) < 0) {
 		receiver_free(r);
 		return -ENOMEM;
 	}
@@ -53,6 +57,8 @@ void receiver_free(struct receiver *r)
 		return;
 	stage_free(r->stage);
 	digest_free(r->digest);
+	segments_free(r->output);
+	segments_free(r->committed_output);
 	free(r->device.data);
 	free(r->committed.data);
 	free(r);
@@ -147,6 +153,18 @@ int receiver_device(struct receiver *r, const uint8_t *payload, size_t len)
 	return more;
 }
 
+int receiver_output(struct receiver *r, const uint8_t *payload, size_t len)
+{
+	const uint8_t *frame;
+	size_t at = 0, bytes;
+	int more;
+
+	while ((more = wire_get_output_frame(payload, len, &at, &frame,
+					     &bytes)) == 1)
+		segments_put(r->output, frame, bytes, 0);
+	return more;
+}
+
 static bool device_fits(const struct receiver *r, uint64_t bytes)
 {
 	return bytes <= CAPTURE_DEVICE_MAX &&
@@ -191,18 +209,23 @@ bool receiver_matches(struct receiver *r, const struct wire_end *end,
 void receiver_commit(struct receiver *r)
 {
 	struct buffer old = r->committed;
+	struct segments *output = r->committed_output;
 
 	if (!r->direct)
 		stage_commit(r->stage);
 	r->committed = r->device;
 	r->device = old;
 	r->device.bytes = r->device.blocks = 0;
+	r->committed_output = r->output;
+	r->output = output;
+	segments_clear(output);
 }
 
 void receiver_drop(struct receiver *r)
 {
 	stage_drop(r->stage);
 	r->device.bytes = r->device.blocks = 0;
+	segments_clear(r->output);
 }
 
 uint64_t receiver_records(const struct receiver *r)
@@ -214,4 +237,9 @@ const void *receiver_device_state(const struct receiver *r, size_t *bytes)
 {
 	*bytes = r->committed.bytes;
 	return r->committed.data;
+}
+
+void receiver_drain_output(struct receiver *r, segment_fn *give, void *ctx)
+{
+	segments_drain(r->committed_output, 0, give, ctx);
 }

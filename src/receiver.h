@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "page.h"
+#include "segments.h"
 #include "wire.h"
 
 struct receiver;
@@ -31,13 +32,16 @@ void receiver_begin(struct receiver *r, const struct wire_begin *b);
 int receiver_pages(struct receiver *r, const uint8_t *payload, size_t len);
 int receiver_device(struct receiver *r, const uint8_t *payload, size_t len);
 
+/* Payload of an OUTPUT frame.  0 or -EBADMSG. */
+int receiver_output(struct receiver *r, const uint8_t *payload, size_t len);
+
 /* Does END describe exactly what was received?  Counts, lengths, digest and
  * chain.  On false `why` says what differs.  To be asked once an epoch; then
  * comes receiver_commit() or receiver_drop(). */
 bool receiver_matches(struct receiver *r, const struct wire_end *end,
 		      char *why, size_t why_bytes);
 
-/* Staged pages and device state become the image and the device state. */
+/* Staged pages, device state and output become those of the committed epoch. */
 void receiver_commit(struct receiver *r);
 /* What was received of the open epoch is forgotten. */
 void receiver_drop(struct receiver *r);
@@ -46,5 +50,7 @@ void receiver_drop(struct receiver *r);
 uint64_t receiver_records(const struct receiver *r);
 /* Device state of the committed epoch. */
 const void *receiver_device_state(const struct receiver *r, size_t *bytes);
+/* Give out the output of the committed epoch, and forget it. */
+void receiver_drain_output(struct receiver *r, segment_fn *give, void *ctx);
 
 #endif

@@ -27,6 +27,8 @@ struct sender {
 	struct page_cache *cache;
 	struct digest *digest;
 	struct loop_soon soon; /* the next slice */
+	bool takes_output;     /* the backup */
+	struct segments *output;
 
 	/* the open epoch */
 	bool open;
@@ -43,6 +45,7 @@ struct sender {
 	uint64_t device_next;	       /* block of the device state */
 	bool device_keep;	       /* it is kept in device_old */
 	bool device_done;	       /* and the digest is whole */
+	bool output_done;
 	uint64_t epoch_digest;
 
 	/* the device state that the backup has, in whole blocks; NULL or 0
@@ -77,9 +80,10 @@ int sender_new(struct sender **out, const struct sender_params *p)
 	s->p = *p;
 	loop_soon_init(&s->soon, p->loop, slice, s);
 	s->digest = digest_new();
-	rc = s->digest == NULL ? -ENOMEM
-			       : page_cache_create(&s->cache, p->npages,
-						   p->cache_bytes);
+	s->output = segments_new();
+	rc = s->digest == NULL || s->output == NULL
+		     ? -ENOMEM
+		     : page_cache_create(&s->cache, p->npages, p->cache_bytes);
 	if (rc < 0) {
 		sender_free(s);
 		return rc;
@@ -94,6 +98,7 @@ void sender_free(struct sender *s)
 		return;
 	loop_soon_cancel(&s->soon);
 	digest_free(s->digest);
+	segments_free(s->output);
 	page_cache_destroy(s->cache);
 	free(s->device_old);
 	free(s);
@@ -104,9 +109,10 @@ void sender_set_compression(struct sender *s, bool on)
 	s->p.compression = on;
 }
 
-void sender_set_conn(struct sender *s, struct conn *c)
+void sender_set_conn(struct sender *s, struct conn *c, uint32_t capabilities)
 {
 	s->conn = c;
+	s->takes_output = (capabilities & WIRE_CAP_OUTPUT) != 0;
 	s->job = JOB_NONE;
 	s->open = false;
 	s->device_old_blocks = 0;
@@ -167,7 +173,7 @@ void sender_begin(struct sender *s, uint64_t stream, uint64_t epoch,
 	s->records = 0;
 	s->sent = sent;
 	s->device_next = 0;
-	s->device_done = false;
+	s->device_done = s->output_done = false;
 	digest_start(s->digest);
 	send_begin(s);
 }
@@ -301,7 +307,7 @@ static int send_frame_of_pages(struct sender *s, int pages_max)
 	return n;
 }
 
-/* ---- device state and END ---- */
+/* ---- device state, output and END ---- */
 
 /* The device state goes as records too, one for each block of a page's size:
  * from one epoch to the next little of it changes. */
@@ -383,6 +389,52 @@ static int send_device(struct sender *s)
 	return 1;
 }
 
+struct output_writer {
+	uint8_t *at;
+	size_t room;
+};
+
+/* What has no room is left out. */
+static void write_segment(void *ctx, const void *frame, size_t len)
+{
+	struct output_writer *w = ctx;
+	size_t bytes = WIRE_OUTPUT_FRAME_BYTES + len;
+
+	if (bytes > w->room)
+		return;
+	w->at += wire_put_output_frame(w->at, frame, len);
+	w->room -= bytes;
+}
+
+/* 1: sent, or nothing is; -EAGAIN */
+static int send_output(struct sender *s)
+{
+	struct output_writer w;
+	uint8_t *frame;
+	size_t bytes;
+
+	if (!s->takes_output || s->output_done)
+		return 1;
+	frame = conn_reserve(s->conn, FRAME_MIN + SMALL_FRAMES_BYTES, &w.room);
+	if (frame == NULL)
+		return -EAGAIN;
+	w.at = frame + WIRE_HEADER_BYTES;
+	w.room -= WIRE_HEADER_BYTES + SMALL_FRAMES_BYTES;
+	if (w.room > FRAME_PAYLOAD_BYTES)
+		w.room = FRAME_PAYLOAD_BYTES;
+	s->p.events->output(s->p.ctx, s->epoch, s->output);
+	segments_drain(s->output, 0, write_segment, &w);
+	s->output_done = true;
+	bytes = (size_t)(w.at - frame);
+	if (bytes == WIRE_HEADER_BYTES)
+		bytes = 0;
+	else
+		wire_put_header(frame, WIRE_OUTPUT, bytes - WIRE_HEADER_BYTES);
+	conn_commit(s->conn, bytes);
+	count_sent(s, bytes);
+	return 1;
+}
+
 static int send_end(struct sender *s)
 {
 	struct wire_end end = {
@@ -431,7 +483,7 @@ static void slice(void *data)
 		s->p.events->live_done(s->p.ctx);
 		return;
 	}
-	if (send_device(s) == 1)
+	if (send_device(s) == 1 && send_output(s) == 1)
 		send_end(s);
 }
 

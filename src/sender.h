@@ -19,6 +19,7 @@
 #include "capture.h"
 #include "conn.h"
 #include "page.h"
+#include "segments.h"
 
 #define SENDER_SLICE_PAGES 256
 
@@ -27,6 +28,10 @@ struct sender;
 struct sender_events {
 	/* The live pass is handed to the connection. */
 	void (*live_done)(void *ctx);
+	/* All of the epoch but its END is: what has it sent that nobody may
+	 * have seen?  Put into `out`, which is empty.  Asked only when the
+	 * backup takes it. */
+	void (*output)(void *ctx, uint64_t epoch, struct segments *out);
 	/* END of the epoch is. */
 	void (*sent)(void *ctx, uint64_t epoch, uint64_t chain);
 };
@@ -46,9 +51,10 @@ int sender_new(struct sender **out, const struct sender_params *p);
 void sender_free(struct sender *s);
 void sender_set_compression(struct sender *s, bool on);
 
-/* The connection to send to, or NULL when it is gone.  Whatever was being sent
- * is given up, with no event; without a connection nothing is sent at all. */
-void sender_set_conn(struct sender *s, struct conn *c);
+/* The connection to send to, or NULL when it is gone; `capabilities` are those
+ * that both sides have.  Whatever was being sent is given up, with no event;
+ * without a connection nothing is sent at all. */
+void sender_set_conn(struct sender *s, struct conn *c, uint32_t capabilities);
 /* To be called by conn's room(). */
 void sender_room(struct sender *s);
 
@@ -64,7 +70,8 @@ bool sender_is_open(const struct sender *s);
  * -> live_done() */
 void sender_live(struct sender *s, struct page_bitmap *todo);
 
-/* Send pages and device state of the capture, and END. -> sent() */
+/* Send pages, device state and output of the capture, and END.
+ * -> output(), sent() */
 void sender_capture(struct sender *s, const struct capture *c);
 
 /* The backup may have other content for this page than we sent last. */

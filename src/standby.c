@@ -275,6 +275,11 @@ void standby_got_frame(struct standby *s, unsigned int type,
 		     epoch_is_open(s) &&
 			     receiver_device(s->receiver, payload, len) == 0);
 		break;
+	case WIRE_OUTPUT:
+		standby_feed(s, CEV_DATA,
+		     epoch_is_open(s) &&
+			     receiver_output(s->receiver, payload, len) == 0);
+		break;
 	case WIRE_END: got_end(s, payload, len); break;
 	case WIRE_TICKET: got_ticket(s, payload, len); break;
 	case WIRE_HANDOVER: got_handover(s, payload, len); break;
@@ -362,6 +367,18 @@ int standby_may_activate(const struct standby *s, bool peer_is_dead, char *err,
 			       "or say --peer-is-dead",
 			       env_peer(s->env)->name);
 	return 0;
+}
+
+static void put_segment(void *ctx, const void *frame, size_t len)
+{
+	struct standby *s = ctx;
+
+	s->env->gops->put(s->env->gate, frame, len);
+}
+
+void standby_put_output(struct standby *s)
+{
+	receiver_drain_output(s->receiver, put_segment, s);
 }
 
 void standby_load(struct standby *s)

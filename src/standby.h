@@ -45,6 +45,9 @@ void standby_close(struct standby *s);
  * peer_is_dead). */
 int standby_may_activate(const struct standby *s, bool peer_is_dead, char *err,
 			 size_t err_bytes);
+/* The gate is HOLDING: it gets what the committed epoch has sent, and the old
+ * primary may not have let out (WIRE_OUTPUT). */
+void standby_put_output(struct standby *s);
 /* The arbiter granted it: start the guest from the committed epoch.
  * -> loading() */
 void standby_load(struct standby *s);

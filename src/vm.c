@@ -202,6 +202,7 @@ void vm_begin_activate(struct vm *vm, const struct permit *permit)
 	/* What the guest sends from its first instant on waits for the ticket
 	 * permit to be looked at, instead of being dropped. */
 	vm->env.gops->hold(vm->env.gate, standby_epoch(vm->standby) + 1);
+	standby_put_output(vm->standby);
 	standby_load(vm->standby);
 }
 

@@ -40,6 +40,9 @@ static const struct {
 	[WIRE_HANDOVER_ACK] = { "HANDOVER_ACK", 16, 16 },
 	[WIRE_HEARTBEAT] = { "HEARTBEAT", 16, 16 },
 	[WIRE_PROGRESS] = { "PROGRESS", 8, 8 },
+	[WIRE_OUTPUT] = { "OUTPUT",
+			  WIRE_OUTPUT_FRAME_BYTES + WIRE_OUTPUT_FRAME_MIN,
+			  WIRE_PAYLOAD_MAX },
 };
 
 static bool type_is_known(unsigned int type)
@@ -298,6 +301,13 @@ size_t wire_put_progress(uint8_t *buf, const struct wire_progress *m)
 	return finish(buf, WIRE_PROGRESS, p);
 }
 
+size_t wire_put_output_frame(uint8_t *buf, const void *frame, size_t len)
+{
+	assert(len >= WIRE_OUTPUT_FRAME_MIN && len <= WIRE_OUTPUT_FRAME_MAX);
+	memcpy(put_u16(buf, (unsigned int)len), frame, len);
+	return WIRE_OUTPUT_FRAME_BYTES + len;
+}
+
 /* ---- reading ---- */
 
 struct cursor {
@@ -505,4 +515,22 @@ int wire_get_progress(const uint8_t *buf, size_t len, struct wire_progress *out)
 
 	out->page_records = get_u64(&c);
 	return done(&c, true);
+}
+
+int wire_get_output_frame(const uint8_t *buf, size_t len, size_t *at,
+			  const uint8_t **frame, size_t *frame_len)
+{
+	struct cursor c = { buf + *at, len - *at, false };
+	size_t n;
+
+	if (*at == len)
+		return 0;
+	n = get_u16(&c);
+	if (c.bad || n < WIRE_OUTPUT_FRAME_MIN || n > WIRE_OUTPUT_FRAME_MAX ||
+	    n > c.left)
+		return -EBADMSG;
+	*frame = c.p;
+	*frame_len = n;
+	*at += WIRE_OUTPUT_FRAME_BYTES + n;
+	return 1;
 }

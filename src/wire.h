@@ -42,6 +42,8 @@ enum wire_type {
 	WIRE_HANDOVER_ACK = 11,
 	WIRE_HEARTBEAT = 12,/* both, whenever nothing else was sent for a while */
 	WIRE_PROGRESS = 13, /* backup: live pages taken in so far (first sync) */
+	WIRE_OUTPUT = 14,   /* primary: TCP segments that the epoch has sent, and
+			       that nobody may have seen (WIRE_CAP_OUTPUT) */
 };
 /* "?" for an unknown type. */
 const char *wire_type_to_str(unsigned int type);
@@ -50,6 +52,10 @@ struct wire_header {
 	uint32_t payload_bytes; /* <= WIRE_PAYLOAD_MAX */
 	uint8_t type;
 };
+
+/* In use when both HELLOs have the bit. */
+#define WIRE_CAP_OUTPUT 0x1u
+#define WIRE_CAPABILITIES WIRE_CAP_OUTPUT /* what this side can do */
 
 enum wire_role { WIRE_ROLE_PRIMARY = 1, WIRE_ROLE_BACKUP = 2 };
 
@@ -144,7 +150,13 @@ struct wire_progress {
 	uint64_t page_records;
 };
 
-/* Longest encoding of any message but PAGES and DEVICE, with its header. */
+/* OUTPUT is a row of frames; each costs WIRE_OUTPUT_FRAME_BYTES and its own. */
+#define WIRE_OUTPUT_FRAME_BYTES 2
+#define WIRE_OUTPUT_FRAME_MIN 14
+#define WIRE_OUTPUT_FRAME_MAX 1518
+
+/* Longest encoding of any message but PAGES, DEVICE and OUTPUT, with its
+ * header. */
 #define WIRE_SMALL_MAX 512
 
 /* Encoders write header and payload into buf (WIRE_SMALL_MAX bytes) and return
@@ -164,6 +176,9 @@ size_t wire_put_handover(uint8_t *buf, unsigned int type,
 			 const struct wire_handover *m); /* both HANDOVERs */
 size_t wire_put_heartbeat(uint8_t *buf, const struct wire_heartbeat *m);
 size_t wire_put_progress(uint8_t *buf, const struct wire_progress *m);
+/* One frame of OUTPUT's payload; returns its bytes.  WIRE_OUTPUT_FRAME_MIN <=
+ * len <= WIRE_OUTPUT_FRAME_MAX. */
+size_t wire_put_output_frame(uint8_t *buf, const void *frame, size_t len);
 
 /* buf holds WIRE_HEADER_BYTES.  0; -EBADMSG for a type, flag or length that no
  * frame can have (each type has its own bounds of length). */
@@ -181,5 +196,9 @@ int wire_get_heartbeat(const uint8_t *buf, size_t len,
 		       struct wire_heartbeat *out);
 int wire_get_progress(const uint8_t *buf, size_t len,
 		      struct wire_progress *out);
+/* The frames of OUTPUT one by one, *at being 0 before the first: 1 with *frame
+ * and *frame_len, which point into buf; 0 behind the last; -EBADMSG. */
+int wire_get_output_frame(const uint8_t *buf, size_t len, size_t *at,
+			  const uint8_t **frame, size_t *frame_len);
 
 #endif

@@ -27,6 +27,22 @@ static void check_recoding(unsigned int type, const uint8_t *payload,
 		abort();
 }
 
+static void walk_output(const uint8_t *payload, size_t len)
+{
+	uint8_t again[WIRE_OUTPUT_FRAME_BYTES + WIRE_OUTPUT_FRAME_MAX];
+	size_t at = 0, from = 0, frame_len;
+	const uint8_t *frame;
+
+	while (wire_get_output_frame(payload, len, &at, &frame,
+				     &frame_len) == 1) {
+		if (wire_put_output_frame(again, frame, frame_len) !=
+			    at - from ||
+		    memcmp(again, payload + from, at - from) != 0)
+			abort();
+		from = at;
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	while (size >= WIRE_HEADER_BYTES) {
@@ -48,6 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			len = size; /* a torn frame: the decoders must see it */
 		for (unsigned int type = 0; type < 16; type++)
 			check_recoding(type, data, len);
+		walk_output(data, len);
 		data += len;
 		size -= len;
 	}

@@ -244,6 +244,50 @@ static void random_use_equals_a_model(void **state)
 	free(kept);
 }
 
+struct walk {
+	const uint64_t *kept;
+	size_t n;
+};
+
+static void step(void *ctx, const void *frame, size_t len, uint64_t epoch)
+{
+	struct walk *w = ctx;
+	uint64_t n = w->kept[w->n++];
+	uint8_t want[FRAME_BYTES_MAX];
+
+	assert_int_equal(len, len_of(n));
+	assert_int_equal(epoch, n / 9);
+	fill(want, n, len);
+	assert_memory_equal(frame, want, len);
+}
+
+/* Wherever head and tail are, and whether the ring is wrapped or not. */
+static void walk_sees_all_in_order(void **state)
+{
+	struct frame_queue *q = frame_queue_new(20000);
+	uint8_t frame[FRAME_BYTES_MAX];
+	uint64_t kept[4000], next;
+	size_t head = 0, tail = 0;
+
+	(void)state;
+	for (next = 0; next < 4000; next++) {
+		struct walk w = { .kept = kept + head };
+
+		fill(frame, next, len_of(next));
+		if (frame_queue_push(q, frame, len_of(next), next / 9))
+			kept[tail++] = next;
+		for (uint64_t i = next % 4; i > 0 && tail - head > 1; i--) {
+			frame_queue_pop(q);
+			head++;
+			w.kept++;
+		}
+		frame_queue_walk(q, step, &w);
+		assert_int_equal(w.n, tail - head);
+	}
+	assert_true(tail > 1000);
+	frame_queue_free(q);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -254,6 +298,7 @@ int main(void)
 		cmocka_unit_test(bound_refuses_the_newest),
 		cmocka_unit_test(clear_drops_and_counts),
 		cmocka_unit_test(batch_is_packed_in_order),
+		cmocka_unit_test(walk_sees_all_in_order),
 		cmocka_unit_test(random_use_equals_a_model),
 	};
 

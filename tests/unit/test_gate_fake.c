@@ -16,6 +16,7 @@
 #include "frame_queue.h"
 #include "gate_fake.h"
 #include "permit_make.h"
+#include "segment_frames.h"
 
 #define OUT_MAX 65536
 
@@ -111,6 +112,79 @@ static int teardown(void **state)
 	ops->destroy(w->g);
 	free(w);
 	return 0;
+}
+
+struct seen {
+	unsigned int n;
+	uint8_t byte; /* of the last */
+};
+
+static void see(void *ctx, const void *frame, size_t len)
+{
+	struct seen *s = ctx;
+
+	s->n++;
+	s->byte = ((const uint8_t *)frame)[len - 1];
+}
+
+static struct seen held_segments(struct world *w, uint64_t epoch)
+{
+	struct segments *held = segments_new();
+	struct seen s = { 0 };
+
+	ops->segments(w->g, epoch, held);
+	segments_drain(held, 0, see, &s);
+	segments_free(held);
+	return s;
+}
+
+static void send_segment(struct world *w, uint8_t byte)
+{
+	uint8_t frame[SEGMENT_BYTES_MAX];
+	size_t len = segment4(frame, 1000, ACK, 5, byte);
+
+	assert_int_equal(gate_fake_guest_send(w->g, frame, len), 0);
+}
+
+static void segments_held_are_told_by_epoch(void **state)
+{
+	struct world *w = *state;
+
+	ops->hold(w->g, 1);
+	assert_int_equal(held_segments(w, 1).n, 0);
+	send_nr(w, 1); /* no TCP */
+	send_segment(w, 'a');
+	send_segment(w, 'b');
+	assert_int_equal(ops->barrier(w->g, 1), 0);
+	send_segment(w, 'c');
+	assert_int_equal(ops->barrier(w->g, 2), 0);
+	assert_int_equal(held_segments(w, 1).n, 1);
+	assert_int_equal(held_segments(w, 1).byte, 'b');
+	assert_int_equal(held_segments(w, 2).n, 1);
+	assert_int_equal(held_segments(w, 2).byte, 'c');
+	assert_int_equal(w->nout, 0);
+	assert_int_equal(release(w, 1), 3);
+	assert_int_equal(held_segments(w, 1).n, 0);
+	assert_int_equal(held_segments(w, 2).byte, 'c');
+}
+
+static void what_is_put_leaves_as_all_does(void **state)
+{
+	uint8_t frame[SEGMENT_BYTES_MAX];
+	size_t len = segment4(frame, 1000, ACK, 5, 'a');
+	struct world *w = *state;
+
+	ops->put(w->g, frame, len); /* CLOSED */
+	assert_int_equal(stats(w).dropped, 1);
+	ops->hold(w->g, 7);
+	ops->put(w->g, frame, len);
+	assert_int_equal(stats(w).held, 1);
+	assert_int_equal(release(w, 6), 0);
+	assert_int_equal(w->nout, 0);
+	assert_int_equal(open_until(w, w->now - 1), -EPERM);
+	assert_int_equal(w->nout, 0);
+	assert_int_equal(open_until(w, PERMIT_FOREVER), 0);
+	assert_int_equal(w->nout, 1);
 }
 
 static void queue_too_small_is_a_clear_error(void **state)
@@ -589,6 +663,8 @@ int main(void)
 		cmocka_unit_test(gates_are_found_by_name),
 		cmocka_unit_test(queue_too_small_is_a_clear_error),
 		WORLD(closed_drops_everything),
+		WORLD(segments_held_are_told_by_epoch),
+		WORLD(what_is_put_leaves_as_all_does),
 		WORLD(epoch_leaves_on_its_ack_only),
 		WORLD(one_ack_lets_out_several_epochs_in_order),
 		WORLD(open_epoch_stays_whatever_the_permit_says),

@@ -19,6 +19,7 @@
 #include "digest.h"
 #include "page_record.h"
 #include "receiver.h"
+#include "segment_frames.h"
 
 #define NPAGES 32
 #define BYTES (NPAGES * REMUS_PAGE_SIZE)
@@ -313,6 +314,91 @@ static void each_number_of_end_must_be_right(void **state)
 	whole_epoch(w, false);
 }
 
+/* ---- output ---- */
+
+static int feed_output(struct world *w, unsigned int port, uint8_t byte,
+		       size_t cut)
+{
+	uint8_t frame[SEGMENT_BYTES_MAX], payload[2 * SEGMENT_BYTES_MAX];
+	size_t len = segment4(frame, port, ACK, 9, byte);
+
+	len = wire_put_output_frame(payload, frame, len);
+	return receiver_output(w->r, payload, len - cut);
+}
+
+struct output {
+	unsigned int n;
+	uint8_t byte; /* of the last */
+};
+
+static void take_output(void *ctx, const void *frame, size_t len)
+{
+	struct output *o = ctx;
+
+	o->n++;
+	o->byte = ((const uint8_t *)frame)[len - 1];
+}
+
+static struct output drain_output(struct world *w)
+{
+	struct output o = { 0 };
+
+	receiver_drain_output(w->r, take_output, &o);
+	return o;
+}
+
+static void commit_open(struct world *w)
+{
+	struct wire_end end;
+
+	encode(w, true);
+	assert_int_equal(feed(w, w->pages, w->pages_len, false), 0);
+	assert_int_equal(feed(w, w->devs, w->devs_len, true), 0);
+	end = right_end(w, true);
+	commit(w, &end);
+}
+
+static void output_is_that_of_the_committed_epoch(void **state)
+{
+	struct world *w = *state;
+	struct output o;
+
+	assert_int_equal(drain_output(w).n, 0);
+	begin(w, false);
+	assert_int_equal(feed_output(w, 1, 'a', 0), 0);
+	assert_int_equal(drain_output(w).n, 0);
+	commit_open(w);
+	begin(w, false);
+	assert_int_equal(feed_output(w, 1, 'b', 0), 0);
+	assert_int_equal(feed_output(w, 2, 'b', 0), 0);
+	receiver_drop(w->r);
+	o = drain_output(w);
+	assert_int_equal(o.n, 1);
+	assert_int_equal(o.byte, 'a');
+	assert_int_equal(drain_output(w).n, 0); /* once */
+}
+
+static void an_epoch_without_output_has_none(void **state)
+{
+	struct world *w = *state;
+
+	begin(w, false);
+	assert_int_equal(feed_output(w, 1, 'a', 0), 0);
+	commit_open(w);
+	begin(w, false);
+	commit_open(w);
+	assert_int_equal(drain_output(w).n, 0);
+}
+
+static void output_cut_off_is_refused(void **state)
+{
+	struct world *w = *state;
+
+	begin(w, false);
+	assert_int_equal(feed_output(w, 1, 'a', 1), -EBADMSG);
+	receiver_drop(w->r);
+}
+
 static void a_wrong_base_is_found_by_the_chain(void **state)
 {
 	struct world *w = *state;
@@ -567,6 +653,9 @@ int main(void)
 		TEST(staged_is_not_committed_until_commit),
 		TEST(a_new_begin_drops_what_was_open),
 		TEST(each_number_of_end_must_be_right),
+		TEST(output_is_that_of_the_committed_epoch),
+		TEST(an_epoch_without_output_has_none),
+		TEST(output_cut_off_is_refused),
 		TEST(a_wrong_base_is_found_by_the_chain),
 		TEST(other_old_pages_are_found_by_the_digest),
 		TEST(pages_cut_anywhere_change_nothing_committed),

@@ -22,6 +22,7 @@
 #include "inflight.h"
 #include "page_record.h"
 #include "receiver.h"
+#include "segment_frames.h"
 #include "sender.h"
 #include "util.h"
 
@@ -48,6 +49,7 @@ struct world {
 	struct sender *sender;
 	bool held; /* the guest is, until the capture is sent */
 	bool live, sending, first;
+	bool deaf; /* a backup that takes no OUTPUT */
 	bool full; /* the backup found a wrong digest: trust nothing */
 	uint64_t next_epoch, sent_chain, sending_epoch;
 	unsigned int in_flight, passes;
@@ -221,8 +223,26 @@ static void on_sent(void *ctx, uint64_t epoch, uint64_t chain)
 	capture_done(&w->capture);
 }
 
+/* So many connections have sent something in the epoch. */
+static unsigned int output_of(uint64_t epoch)
+{
+	return (unsigned int)(epoch * 7 % 4);
+}
+
+static void on_output(void *ctx, uint64_t epoch, struct segments *out)
+{
+	struct world *w = ctx;
+	uint8_t frame[SEGMENT_BYTES_MAX];
+
+	assert_int_equal(epoch, w->sending_epoch);
+	for (unsigned int port = 1; port <= output_of(epoch); port++)
+		segments_put(out, frame, segment4(frame, port, ACK, 100 + port,
+						  (uint8_t)epoch), 0);
+}
+
 static const struct sender_events events = {
 	.live_done = on_live_done,
+	.output = on_output,
 	.sent = on_sent,
 };
 
@@ -236,7 +256,9 @@ static void connect_link(struct world *w)
 
 	w->conn.used = 0;
 	w->conn.room_wanted = w->conn.refuse_sends = w->conn.down = false;
-	sender_set_conn(w->sender, &w->conn);
+	w->deaf = w->losses % 3 == 2;
+	sender_set_conn(w->sender, &w->conn,
+			w->deaf ? 0 : WIRE_CAPABILITIES);
 	if (direct) {
 		page_bitmap_set_all(&w->todo);
 		sender_distrust_all(w->sender);
@@ -267,7 +289,7 @@ static void lose_link(struct world *w)
 		w->committed = w->chain = 0;
 	w->open = false;
 	/* the primary */
-	sender_set_conn(w->sender, NULL);
+	sender_set_conn(w->sender, NULL, 0);
 	assert_false(sender_is_open(w->sender));
 	inflight_forget(&w->inflight, todo);
 	capture_done(&w->capture);
@@ -285,6 +307,29 @@ static void lose_link(struct world *w)
 }
 
 /* ---- the backup ---- */
+
+struct output {
+	uint64_t epoch;
+	unsigned int n;
+};
+
+static void take_output(void *ctx, const void *frame, size_t len)
+{
+	struct output *o = ctx;
+	const uint8_t *f = frame;
+
+	assert_int_equal(len, 54 + 100 + f[35]);
+	assert_int_equal(f[len - 1], (uint8_t)o->epoch);
+	o->n++;
+}
+
+static void check_output(struct world *w, uint64_t epoch)
+{
+	struct output o = { .epoch = epoch };
+
+	receiver_drain_output(w->receiver, take_output, &o);
+	assert_int_equal(o.n, w->deaf ? 0 : output_of(epoch));
+}
 
 static void check_commit(struct world *w, uint64_t epoch)
 {
@@ -323,6 +368,7 @@ static void got_end(struct world *w, const uint8_t *payload, size_t len)
 	w->commits++;
 	if (!w->may_mismatch)
 		check_commit(w, end.epoch);
+	check_output(w, end.epoch);
 }
 
 static void got_begin(struct world *w, const uint8_t *payload, size_t len)
@@ -359,6 +405,11 @@ static bool deliver(struct world *w)
 	case WIRE_DEVICE:
 		assert_true(w->open);
 		assert_int_equal(receiver_device(w->receiver, payload,
+						 h.payload_bytes), 0);
+		break;
+	case WIRE_OUTPUT:
+		assert_true(w->open && !w->deaf);
+		assert_int_equal(receiver_output(w->receiver, payload,
 						 h.payload_bytes), 0);
 		break;
 	case WIRE_END: got_end(w, payload, h.payload_bytes); break;
@@ -725,7 +776,7 @@ static void given_up_is_given_up_without_an_event(void **state)
 	sender_capture(w->sender, &w->capture);
 	assert_false(fake_turn());
 	w->conn.used = 0;
-	sender_set_conn(w->sender, &w->conn);
+	sender_set_conn(w->sender, &w->conn, WIRE_CAPABILITIES);
 	sender_room(w->sender);
 	assert_false(fake_turn());
 	assert_int_equal(w->conn.used, 0);

@@ -279,7 +279,7 @@ static void header_bounds_the_length_by_type(void **state)
 		{ WIRE_ACK, 16, 16 },		{ WIRE_TICKET, 16, 16 },
 		{ WIRE_TICKET_ACK, 16, 16 },	{ WIRE_HANDOVER, 16, 16 },
 		{ WIRE_HANDOVER_ACK, 16, 16 },	{ WIRE_HEARTBEAT, 16, 16 },
-		{ WIRE_PROGRESS, 8, 8 },
+		{ WIRE_PROGRESS, 8, 8 },	{ WIRE_OUTPUT, 16, 1048576 },
 	};
 
 	(void)state;
@@ -294,10 +294,64 @@ static void header_bounds_the_length_by_type(void **state)
 				 -EBADMSG);
 	}
 	for (unsigned int type = 0; type < 256; type++) {
-		if (type < 1 || type > WIRE_PROGRESS)
+		if (type < 1 || type > WIRE_OUTPUT)
 			assert_int_equal(header_rc(16, (uint8_t)type),
 					 -EBADMSG);
 	}
+}
+
+static int frames_of(const uint8_t *payload, size_t len, unsigned int *n)
+{
+	uint8_t *copy = malloc(len > 0 ? len : 1);
+	const uint8_t *frame;
+	size_t at = 0, bytes;
+	int more;
+
+	memcpy(copy, payload, len);
+	*n = 0;
+	while ((more = wire_get_output_frame(copy, len, &at, &frame,
+					     &bytes)) == 1) {
+		assert_true(frame >= copy && frame + bytes <= copy + at);
+		assert_true(at <= len);
+		++*n;
+	}
+	free(copy);
+	return more;
+}
+
+static void output_is_a_row_of_whole_frames(void **state)
+{
+	uint8_t frame[WIRE_OUTPUT_FRAME_MAX], row[4096];
+	size_t len = 0, ends[4] = { 0 };
+	unsigned int n;
+
+	(void)state;
+	memset(frame, 0x5a, sizeof(frame));
+	len += wire_put_output_frame(row + len, frame, WIRE_OUTPUT_FRAME_MIN);
+	ends[1] = len;
+	len += wire_put_output_frame(row + len, frame, WIRE_OUTPUT_FRAME_MAX);
+	ends[2] = len;
+	len += wire_put_output_frame(row + len, frame, 60);
+	ends[3] = len;
+	assert_int_equal(row[0], 14);
+	assert_int_equal(row[1], 0);
+	for (size_t cut = 0; cut <= len; cut++) {
+		unsigned int whole = cut >= ends[3]	? 3
+				     : cut >= ends[2] ? 2
+				     : cut >= ends[1] ? 1
+						      : 0;
+
+		assert_int_equal(frames_of(row, cut, &n),
+				 cut == ends[whole] ? 0 : -EBADMSG);
+		assert_int_equal(n, whole);
+	}
+	row[0] = 13;
+	assert_int_equal(frames_of(row, len, &n), -EBADMSG);
+	assert_int_equal(n, 0);
+	row[0] = (WIRE_OUTPUT_FRAME_MAX + 1) & 0xff;
+	row[1] = (WIRE_OUTPUT_FRAME_MAX + 1) >> 8;
+	assert_int_equal(frames_of(row, len, &n), -EBADMSG);
+	assert_int_equal(n, 0);
 }
 
 /* One byte of a golden payload set to something that its field forbids. */
@@ -409,7 +463,7 @@ static void names_of_types_and_refusals(void **state)
 	assert_string_equal(wire_type_to_str(WIRE_HANDOVER_ACK),
 			    "HANDOVER_ACK");
 	assert_string_equal(wire_type_to_str(0), "?");
-	assert_string_equal(wire_type_to_str(14), "?");
+	assert_string_equal(wire_type_to_str(WIRE_OUTPUT + 1), "?");
 	assert_string_equal(wire_refusal_to_str(WIRE_REFUSE_DIGEST), "digest");
 	assert_string_equal(wire_refusal_to_str(0), "?");
 	assert_string_equal(wire_refusal_to_str(10), "?");
@@ -445,6 +499,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(each_flipped_bit_is_seen),
 		cmocka_unit_test(flipped_header_bits_are_refused_or_meant),
 		cmocka_unit_test(header_bounds_the_length_by_type),
+		cmocka_unit_test(output_is_a_row_of_whole_frames),
 		cmocka_unit_test(fields_out_of_range_are_refused),
 		cmocka_unit_test(a_heartbeat_of_zeros_is_refused),
 		cmocka_unit_test(longest_names_and_text_fit),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* late_frames.c - see late_frames.h. */
-#include "late_frames.h"
+/* segments.c - see segments.h. */
+#include "segments.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -19,12 +19,12 @@
 struct slot {
 	uint64_t came_ns;
 	uint16_t len; /* 0: empty */
-	uint8_t frame[LATE_BYTES_MAX];
+	uint8_t frame[SEGMENT_BYTES_MAX];
 };
 
-struct late_frames {
+struct segments {
 	bool any;
-	struct slot slots[LATE_SLOTS];
+	struct slot slots[SEGMENTS_MAX];
 };
 
 /* Where things are in a segment. */
@@ -91,7 +91,7 @@ static bool wanted(const struct segment *s)
 
 static bool parse(const uint8_t *frame, size_t len, struct segment *out)
 {
-	if (len < ETHER_BYTES || len > LATE_BYTES_MAX)
+	if (len < ETHER_BYTES || len > SEGMENT_BYTES_MAX)
 		return false;
 	switch (get16(frame + 12)) {
 	case ETHERTYPE_IPV4:
@@ -114,21 +114,21 @@ static unsigned int slot_of(const struct segment *s)
 		h = (h ^ s->addresses[i]) * 16777619u;
 	for (i = 0; i < 4; i++)
 		h = (h ^ s->tcp[i]) * 16777619u;
-	return (h ^ h >> 16) % LATE_SLOTS;
+	return (h ^ h >> 16) % SEGMENTS_MAX;
 }
 
-struct late_frames *late_frames_new(void)
+struct segments *segments_new(void)
 {
-	return calloc(1, sizeof(struct late_frames));
+	return calloc(1, sizeof(struct segments));
 }
 
-void late_frames_free(struct late_frames *l)
+void segments_free(struct segments *l)
 {
 	free(l);
 }
 
-void late_frames_put(struct late_frames *l, const void *frame, size_t len,
-		     uint64_t now_ns)
+void segments_put(struct segments *l, const void *frame, size_t len,
+		  uint64_t now_ns)
 {
 	struct segment seg;
 	struct slot *s;
@@ -142,29 +142,29 @@ void late_frames_put(struct late_frames *l, const void *frame, size_t len,
 	l->any = true;
 }
 
-void late_frames_drain(struct late_frames *l, uint64_t now_ns,
-		       late_frame_fn *give, void *ctx)
+void segments_drain(struct segments *l, uint64_t now_ns, segment_fn *give,
+		    void *ctx)
 {
 	unsigned int i;
 
 	if (!l->any)
 		return;
-	for (i = 0; i < LATE_SLOTS; i++) {
+	for (i = 0; i < SEGMENTS_MAX; i++) {
 		const struct slot *s = &l->slots[i];
 
-		if (s->len != 0 && now_ns - s->came_ns <= LATE_NS_MAX)
+		if (s->len != 0 && now_ns - s->came_ns <= SEGMENT_AGE_MAX_NS)
 			give(ctx, s->frame, s->len);
 	}
-	late_frames_clear(l);
+	segments_clear(l);
 }
 
-void late_frames_clear(struct late_frames *l)
+void segments_clear(struct segments *l)
 {
 	unsigned int i;
 
 	if (!l->any)
 		return;
-	for (i = 0; i < LATE_SLOTS; i++)
+	for (i = 0; i < SEGMENTS_MAX; i++)
 		l->slots[i].len = 0;
 	l->any = false;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* test_late_frames.c - what is kept for a guest that is between two hosts. */
+/* test_segments.c - which frames are kept, and for how long. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,41 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "late_frames.h"
+#include "segment_frames.h"
 
-#define FIN 0x01
-#define SYN 0x02
-#define RST 0x04
-#define ACK 0x10
 #define SECOND UINT64_C(1000000000)
-
-/* A segment of port `port` to port 6379, with `data` bytes that are all `byte`;
- * returns the frame's length. */
-static size_t segment4(uint8_t *f, unsigned int port, uint8_t flags,
-		       size_t data, uint8_t byte)
-{
-	size_t total = 20 + 20 + data;
-
-	memset(f, 0, 14 + 40);
-	f[12] = 0x08;
-	f[14] = 0x45;
-	f[16] = (uint8_t)(total >> 8);
-	f[17] = (uint8_t)total;
-	f[23] = 6;
-	memcpy(f + 26, "\x0a\x4d\x02\x64\x0a\x4d\x02\x0a", 8);
-	f[34] = (uint8_t)(port >> 8);
-	f[35] = (uint8_t)port;
-	f[36] = 6379 >> 8;
-	f[37] = 6379 & 0xff;
-	f[46] = 0x50;
-	f[47] = flags;
-	memset(f + 54, byte, data);
-	return 14 + total;
-}
 
 static size_t segment6(uint8_t *f, uint8_t flags, size_t data)
 {
-	uint8_t v4[LATE_BYTES_MAX];
+	uint8_t v4[SEGMENT_BYTES_MAX];
 	size_t tcp = segment4(v4, 1, flags, data, 6) - 34;
 
 	memset(f, 0, 54);
@@ -59,7 +31,7 @@ static size_t segment6(uint8_t *f, uint8_t flags, size_t data)
 struct given {
 	unsigned int frames;
 	size_t len;
-	uint8_t last[LATE_BYTES_MAX];
+	uint8_t last[SEGMENT_BYTES_MAX];
 };
 
 static void take(void *ctx, const void *frame, size_t len)
@@ -71,33 +43,33 @@ static void take(void *ctx, const void *frame, size_t len)
 	memcpy(g->last, frame, len);
 }
 
-static struct given drain(struct late_frames *l, uint64_t now_ns)
+static struct given drain(struct segments *l, uint64_t now_ns)
 {
 	struct given g = { 0 };
 
-	late_frames_drain(l, now_ns, take, &g);
+	segments_drain(l, now_ns, take, &g);
 	return g;
 }
 
 static int setup(void **state)
 {
-	*state = late_frames_new();
+	*state = segments_new();
 	return *state == NULL;
 }
 
 static int teardown(void **state)
 {
-	late_frames_free(*state);
+	segments_free(*state);
 	return 0;
 }
 
 static void newest_of_a_connection_once(void **state)
 {
-	uint8_t f[LATE_BYTES_MAX];
+	uint8_t f[SEGMENT_BYTES_MAX];
 	struct given g;
 
-	late_frames_put(*state, f, segment4(f, 1000, ACK, 5, 'a'), 1);
-	late_frames_put(*state, f, segment4(f, 1000, ACK, 7, 'b'), 2);
+	segments_put(*state, f, segment4(f, 1000, ACK, 5, 'a'), 1);
+	segments_put(*state, f, segment4(f, 1000, ACK, 7, 'b'), 2);
 	g = drain(*state, 3);
 	assert_int_equal(g.frames, 1);
 	assert_int_equal(g.len, segment4(f, 1000, ACK, 7, 'b'));
@@ -107,26 +79,26 @@ static void newest_of_a_connection_once(void **state)
 
 static void one_for_each_connection(void **state)
 {
-	uint8_t f[LATE_BYTES_MAX];
+	uint8_t f[SEGMENT_BYTES_MAX];
 	unsigned int port;
 
 	for (port = 1; port <= 8; port++)
-		late_frames_put(*state, f, segment4(f, port, ACK, 5, 'a'), 1);
-	late_frames_put(*state, f, segment6(f, ACK, 5), 1);
+		segments_put(*state, f, segment4(f, port, ACK, 5, 'a'), 1);
+	segments_put(*state, f, segment6(f, ACK, 5), 1);
 	/* Some may share a slot. */
 	assert_in_range(drain(*state, 2).frames, 7, 9);
-	late_frames_put(*state, f, segment6(f, ACK, 5), 1);
+	segments_put(*state, f, segment6(f, ACK, 5), 1);
 	assert_int_equal(drain(*state, 2).frames, 1);
 }
 
 static void bounded_whatever_comes(void **state)
 {
-	uint8_t f[LATE_BYTES_MAX];
+	uint8_t f[SEGMENT_BYTES_MAX];
 	unsigned int port;
 
 	for (port = 1; port < 65536; port++)
-		late_frames_put(*state, f, segment4(f, port, ACK, 5, 'a'), 1);
-	assert_int_equal(drain(*state, 2).frames, LATE_SLOTS);
+		segments_put(*state, f, segment4(f, port, ACK, 5, 'a'), 1);
+	assert_int_equal(drain(*state, 2).frames, SEGMENTS_MAX);
 }
 
 static void only_what_wants_an_answer(void **state)
@@ -137,11 +109,11 @@ static void only_what_wants_an_answer(void **state)
 		unsigned int kept;
 	} c[] = { { ACK, 0, 0 }, { ACK, 1, 1 }, { SYN, 0, 1 },
 		  { FIN | ACK, 0, 1 }, { RST, 0, 0 }, { RST | ACK, 3, 0 } };
-	uint8_t f[LATE_BYTES_MAX];
+	uint8_t f[SEGMENT_BYTES_MAX];
 	size_t i;
 
 	for (i = 0; i < sizeof(c) / sizeof(c[0]); i++) {
-		late_frames_put(*state, f,
+		segments_put(*state, f,
 				segment4(f, 1, c[i].flags, c[i].data, 0), 1);
 		assert_int_equal(drain(*state, 1).frames, c[i].kept);
 	}
@@ -150,49 +122,49 @@ static void only_what_wants_an_answer(void **state)
 /* Padding of the Ethernet is not data. */
 static void padding_is_no_data(void **state)
 {
-	uint8_t f[LATE_BYTES_MAX] = { 0 };
+	uint8_t f[SEGMENT_BYTES_MAX] = { 0 };
 	size_t len = segment4(f, 1, ACK, 0, 0);
 
-	late_frames_put(*state, f, len + 6, 1);
+	segments_put(*state, f, len + 6, 1);
 	assert_int_equal(drain(*state, 1).frames, 0);
 }
 
 static void other_protocols_are_not_doubled(void **state)
 {
-	uint8_t f[LATE_BYTES_MAX];
+	uint8_t f[SEGMENT_BYTES_MAX];
 	size_t len = segment4(f, 1, ACK, 5, 0);
 
 	f[23] = 17; /* UDP */
-	late_frames_put(*state, f, len, 1);
+	segments_put(*state, f, len, 1);
 	len = segment4(f, 1, ACK, 5, 0);
 	f[20] = 0x20; /* more fragments */
-	late_frames_put(*state, f, len, 1);
+	segments_put(*state, f, len, 1);
 	len = segment4(f, 1, ACK, 5, 0);
 	f[21] = 1; /* not the first one */
-	late_frames_put(*state, f, len, 1);
+	segments_put(*state, f, len, 1);
 	len = segment4(f, 1, ACK, 5, 0);
 	f[13] = 0x06; /* ARP */
-	late_frames_put(*state, f, len, 1);
+	segments_put(*state, f, len, 1);
 	assert_int_equal(drain(*state, 1).frames, 0);
 }
 
 static void old_ones_are_forgotten(void **state)
 {
-	uint8_t f[LATE_BYTES_MAX];
+	uint8_t f[SEGMENT_BYTES_MAX];
 
-	late_frames_put(*state, f, segment4(f, 1, ACK, 5, 0), SECOND);
-	assert_int_equal(drain(*state, SECOND + LATE_NS_MAX).frames, 1);
-	late_frames_put(*state, f, segment4(f, 1, ACK, 5, 0), SECOND);
-	assert_int_equal(drain(*state, SECOND + LATE_NS_MAX + 1).frames, 0);
+	segments_put(*state, f, segment4(f, 1, ACK, 5, 0), SECOND);
+	assert_int_equal(drain(*state, SECOND + SEGMENT_AGE_MAX_NS).frames, 1);
+	segments_put(*state, f, segment4(f, 1, ACK, 5, 0), SECOND);
+	assert_int_equal(drain(*state, SECOND + SEGMENT_AGE_MAX_NS + 1).frames, 0);
 	assert_int_equal(drain(*state, SECOND).frames, 0);
 }
 
 static void clear_forgets(void **state)
 {
-	uint8_t f[LATE_BYTES_MAX];
+	uint8_t f[SEGMENT_BYTES_MAX];
 
-	late_frames_put(*state, f, segment4(f, 1, ACK, 5, 0), 1);
-	late_frames_clear(*state);
+	segments_put(*state, f, segment4(f, 1, ACK, 5, 0), 1);
+	segments_clear(*state);
 	assert_int_equal(drain(*state, 1).frames, 0);
 }
 
@@ -211,7 +183,7 @@ static void any_bytes(void **state)
 			f = malloc(cut + 1);
 			assert_non_null(f);
 			memcpy(f + 1, whole[i], cut);
-			late_frames_put(*state, f + 1, cut, 1);
+			segments_put(*state, f + 1, cut, 1);
 			free(f);
 			assert_int_equal(drain(*state, 1).frames, 0);
 		}
@@ -223,14 +195,14 @@ static void any_bytes(void **state)
 		memcpy(f, whole[i], len[i]);
 		f[14 + (size_t)rand() % (len[i] - 14)] = (uint8_t)rand();
 		f[14 + (size_t)rand() % (len[i] - 14)] = (uint8_t)rand();
-		late_frames_put(*state, f, len[i], 1);
+		segments_put(*state, f, len[i], 1);
 		free(f);
 	}
-	f = calloc(1, LATE_BYTES_MAX + 1);
+	f = calloc(1, SEGMENT_BYTES_MAX + 1);
 	assert_non_null(f);
 	drain(*state, 1);
-	segment4(f, 1, ACK, LATE_BYTES_MAX + 1 - 54, 0);
-	late_frames_put(*state, f, LATE_BYTES_MAX + 1, 1);
+	segment4(f, 1, ACK, SEGMENT_BYTES_MAX + 1 - 54, 0);
+	segments_put(*state, f, SEGMENT_BYTES_MAX + 1, 1);
 	assert_int_equal(drain(*state, 1).frames, 0);
 	free(f);
 }
