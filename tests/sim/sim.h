@@ -179,5 +179,7 @@ bool operator_gave_up(const struct node *n);
 /* 0, or -EINVAL for a rule that there is not. */
 int break_rule(const char *name);
 const char *break_names(void);
+/* The epoch whose output is to be told; a later one when that is broken. */
+uint64_t break_output(uint64_t epoch);
 
 #endif

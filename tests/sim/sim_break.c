@@ -22,6 +22,7 @@ enum rule {
 	ACK_AFTER,	 /* S4 */
 	STALE_OLD_PAGE,	 /* S5 */
 	NO_DIGEST,	 /* S5, and nobody looks */
+	OUTPUT_AHEAD,	 /* S1, of OUTPUT */
 };
 
 static const char *const names[] = {
@@ -31,6 +32,7 @@ static const char *const names[] = {
 	[ACK_AFTER] = "ack-after-activation",
 	[STALE_OLD_PAGE] = "stale-old-page",
 	[NO_DIGEST] = "no-digest",
+	[OUTPUT_AHEAD] = "output-ahead",
 };
 
 static enum rule broken;
@@ -48,7 +50,13 @@ int break_rule(const char *name)
 const char *break_names(void)
 {
 	return "release-unacked commit-torn link-activates "
-	       "ack-after-activation stale-old-page no-digest";
+	       "ack-after-activation stale-old-page no-digest output-ahead";
+}
+
+/* The epoch up to which the backup gets what the guest has sent. */
+uint64_t break_output(uint64_t epoch)
+{
+	return broken == OUTPUT_AHEAD ? UINT64_MAX : epoch;
 }
 
 void __real_epoch_step(struct epoch *e, const struct epoch_event *ev,

@@ -13,11 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../unit/segment_frames.h"
 #include "gate_fake.h"
 #include "sim.h"
 
-#define FRAME_BYTES 64
-#define FRAME_STATE 16 /* where the state stands in a frame */
+#define FRAME_DATA 16
+#define FRAME_STATE 54 /* where the state stands in a frame: the data */
 
 struct state {
 	uint64_t parent, depth;
@@ -129,10 +130,11 @@ static void take_in(void *data, uint64_t arg)
 
 void guest_sends(struct node *n, uint64_t state)
 {
-	uint8_t frame[FRAME_BYTES] = { 0 };
+	uint8_t frame[SEGMENT_BYTES_MAX];
+	size_t len = segment4(frame, 1000, ACK, FRAME_DATA, 0);
 
 	memcpy(frame + FRAME_STATE, &state, sizeof(state));
-	if (gate_fake_guest_send(n->gate, frame, sizeof(frame)) < 0)
+	if (gate_fake_guest_send(n->gate, frame, len) < 0)
 		return; /* the socket is full: lost, as by any network card */
 	world_at(rnd_delay(world.k.job_ns), n, take_in, n, 0);
 }
@@ -165,6 +167,18 @@ static void sim_hold(struct gate *g, uint64_t epoch)
 static int sim_barrier(struct gate *g, uint64_t epoch)
 {
 	return effect(node_of(g)) ? gate_fake_ops.barrier(g, epoch) : 0;
+}
+
+static void sim_segments(const struct gate *g, uint64_t epoch,
+			 struct segments *out)
+{
+	gate_fake_ops.segments(g, break_output(epoch), out);
+}
+
+static void sim_put(struct gate *g, const void *frame, size_t len)
+{
+	if (effect(node_of(g)))
+		gate_fake_ops.put(g, frame, len);
 }
 
 static int sim_release(struct gate *g, const struct permit *p)
@@ -205,6 +219,8 @@ const struct gate_ops sim_gate_ops = {
 	.guest_fd = sim_guest_fd,
 	.hold = sim_hold,
 	.barrier = sim_barrier,
+	.segments = sim_segments,
+	.put = sim_put,
 	.release = sim_release,
 	.open = sim_open,
 	.shut = sim_shut,

@@ -35,6 +35,7 @@ finds link-activates S1 S3 liveness
 finds ack-after-activation S1 S2 S5
 finds stale-old-page S5
 finds no-digest S2
+finds output-ahead S1
 "$sim" --break no-such-rule >/dev/null 2>&1 && {
 	echo "test_broken_rules: a rule that there is not was broken"
 	failed=1
