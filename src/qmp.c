@@ -18,10 +18,12 @@
 
 #define QMP_BUFFER_START 4096
 #define QMP_OUT_MAX ((size_t)1 << 16)
+/* Whose timer is so late was stopped itself, and QEMU with it, perhaps. */
+#define OVERSLEPT_NS 1000000000u
 
 struct pending {
 	uint64_t id;
-	uint64_t deadline_ns;
+	uint64_t deadline_ns, timeout_ns;
 	const char *name;
 	qmp_answer_fn fn;
 };
@@ -45,6 +47,7 @@ struct qmp {
 
 	qb_loop_timer_handle timer;
 	bool timer_set;
+	uint64_t timer_at_ns;
 
 	bool dead;	   /* closed() was given, or destroy() called */
 	bool in_dispatch;  /* free only after the dispatcher is out */
@@ -93,20 +96,33 @@ static void arm_timer(struct qmp *q)
 	if (q->timer_set || q->npending == 0 || q->dead)
 		return;
 	at = q->pending[0].deadline_ns;
+	q->timer_at_ns = at > now ? at : now;
 	q->timer_set = qb_loop_timer_add(q->loop, QB_LOOP_MED,
 					 at > now ? at - now : 1, q, on_timer,
 					 &q->timer) == 0;
+}
+
+/* A host that was frozen says nothing of QEMU: its answer may lie there, or may
+ * have had no time to be made. */
+static void forgive_oversleeping(struct qmp *q, uint64_t now)
+{
+	if (now < q->timer_at_ns + OVERSLEPT_NS)
+		return;
+	for (size_t i = 0; i < q->npending; i++)
+		q->pending[i].deadline_ns = now + q->pending[i].timeout_ns;
 }
 
 /* Left running when its command was answered: it looks at the oldest command
  * that is pending now, and sets itself anew.  So sending costs no timer. */
 static void on_timer(void *data)
 {
+	uint64_t now = now_mono_ns();
 	struct qmp *q = data;
 	char why[160];
 
 	q->timer_set = false;
-	if (q->npending > 0 && q->pending[0].deadline_ns <= now_mono_ns()) {
+	forgive_oversleeping(q, now);
+	if (q->npending > 0 && q->pending[0].deadline_ns <= now) {
 		set_err(why, sizeof(why), 0,
 			"QEMU did not answer '%s' in time",
 			q->pending[0].name);
@@ -335,8 +351,9 @@ static int queue_commands(struct qmp *q, const struct qmp_command *cmd,
 	for (size_t i = 0; i < n; i++)
 		q->pending[q->npending++] = (struct pending){
 			.id = q->next_id++,
+			.timeout_ns = cmd[i].timeout_ms * UINT64_C(1000000),
 			.deadline_ns = now + cmd[i].timeout_ms *
-				       (uint64_t)1000000,
+				       UINT64_C(1000000),
 			.name = cmd[i].name,
 			.fn = cmd[i].fn,
 		};

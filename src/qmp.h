@@ -39,7 +39,7 @@ struct qmp_command {
 	const char *name; /* must outlive the answer: a literal */
 	json_t *args;	  /* taken over; NULL: none */
 	qmp_answer_fn fn; /* NULL: only log an error */
-	uint32_t timeout_ms;
+	uint32_t timeout_ms; /* begins anew if this process stood still */
 };
 
 /* Takes `fd`, a connected stream socket, over (on failure, too).

@@ -281,6 +281,32 @@ static void test_late_answer_closes(void **state)
 	assert_non_null(strstr(w->closed_why, "'stop'"));
 }
 
+static void oversleep(void *data)
+{
+	(void)data;
+	usleep(1300000);
+}
+
+/* The host was frozen, and QEMU with it. */
+static void test_own_sleep_is_not_qemus(void **state)
+{
+	struct world *w = *state;
+	qb_loop_timer_handle h;
+
+	assert_int_equal(send_one(w, "stop", 200), 0);
+	qb_loop_timer_add(w->loop, QB_LOOP_HIGH, 1, NULL, oversleep, &h);
+	turn(w, 0);
+	say(w, "{\"return\": {\"n\": 1}, \"id\": 1}\r\n");
+	turn(w, 1);
+	assert_string_equal(w->log, "answer(1) ");
+	/* And once only. */
+	assert_int_equal(send_one(w, "cont", 200), 0);
+	qb_loop_timer_add(w->loop, QB_LOOP_HIGH, 1, NULL, oversleep, &h);
+	turn(w, 1);
+	assert_string_equal(w->log, "answer(1) closed() ");
+	assert_int_equal(w->closed_rc, -ETIMEDOUT);
+}
+
 /* The timer of an answered command must not hit the next one. */
 static void test_timer_looks_at_the_oldest(void **state)
 {
@@ -407,6 +433,7 @@ int main(void)
 		T(test_answer_to_another_closes),
 		T(test_unknown_message_closes),
 		T(test_late_answer_closes),
+		T(test_own_sleep_is_not_qemus),
 		T(test_timer_looks_at_the_oldest),
 		T(test_endless_line_closes),
 		T(test_too_many_commands),
