@@ -6,6 +6,7 @@
 #   NAME.hook watch     is left behind by start, and waits for the end of remusd
 #                       by its lock; stop ends it
 #   NAME.hook cut       runs while a primary waits for a backup out of reach
+#   NAME.hook taken     a guest was taken away from here: Pacemaker is to look
 #   NAME.hook forgive   takes back, in Pacemaker's list of failures, what is over
 #
 # The hook is a script that start writes: it has the resource's parameters, gets
@@ -23,6 +24,10 @@ MOVING=$STATE_DIR/$NAME.moving	 # when a hand-over began
 MOVING_S=15
 # How often a backup that stays out of reach is given up anew.
 CUT_AGAIN_S=30
+# How long it is seen to that Pacemaker knows of a guest that was taken away: at
+# most, and once it seems to know.
+TAKEN_S=60
+KNOWN_S=8
 
 queue_up() { # SECONDS
 	[ -d "$STATE_DIR" ] || mkdir -p "$STATE_DIR" || return
@@ -75,6 +80,11 @@ hook_body() {
 		while sleep "$pause" && (queue && agent cut); do
 			pause=$3
 		done
+		;;
+	taken)
+		exec 8>"$STATE.taken"
+		flock -n 8 || exit 0
+		agent taken
 		;;
 	forgive) sleep 1 && agent forgive ;;
 	esac
@@ -151,6 +161,48 @@ tell_failure() { # NODE
 			"on $1: $out"
 }
 
+# ---- a guest that was taken away ----
+
+# The witnesses have the peer go on, and this node was not asked: it was frozen,
+# or cut off.  Its Pacemaker, back among the others, still reports a promoted
+# instance, and of two that one would be demoted.  By a new probe it learns the
+# truth; a monitor that was faster has a failure in the list, which is over.
+was_taken_away() {
+	[ ! -e "$HOOK" ] || run_hook taken
+}
+
+# Not in the queue.  The cluster may be long in coming together.
+vm_taken() {
+	known=0
+	end=$(($(now_s) + TAKEN_S))
+	while [ "$known" -lt "$KNOWN_S" ] && [ "$(now_s)" -lt "$end" ]; do
+		sleep 1
+		if ask_status && [ "$remus_role" = primary ]; then
+			return 0
+		fi
+		known=$((known + 1))
+		believed_promoted "$SELF" || continue
+		known=0
+		ocf_log warn "$NAME: the cluster takes $SELF for promoted:" \
+			"it is to look"
+		out=$(timeout 10 crm_resource --refresh --node "$SELF" \
+			--resource "$(resource)" 2>&1) ||
+			ocf_log warn "$NAME: no refresh on $SELF: $out"
+	done
+	forgive "$SELF" monitor
+}
+
+believed_promoted() { # NODE
+	out=$(crm_resource --locate --resource "$(resource)" 2>/dev/null)
+	case "$out
+" in
+	*" on: $1 Promoted
+"* | *" on: $1 Master
+"*) return 0 ;;
+	esac
+	return 1
+}
+
 # ---- a backup out of reach, whose node is alive ----
 
 notice_cut() {
@@ -204,9 +256,9 @@ vm_forgive() {
 	notes_write
 }
 
-forgive() { # NODE OPERATION INTERVAL
+forgive() { # NODE OPERATION [INTERVAL]
 	out=$(crm_resource --cleanup --resource "$(resource)" --node "$1" \
-		--operation "$2" --interval "$3" 2>&1) || {
+		--operation "$2" ${3:+--interval "$3"} 2>&1) || {
 		ocf_log warn "$NAME: no cleanup of $2 on $1: $out"
 		return 1
 	}

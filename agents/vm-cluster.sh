@@ -4,6 +4,7 @@
 # the newest ticket, promotion scores, attributes, and going on alone.
 # shellcheck disable=SC2034,SC2154 # set by who sources this, or by eval
 
+SCORE_ONLY=3000
 SCORE_PRIMARY=2000
 SCORE_STANDBY=1000
 SCORE_BOOT_HOLDER=10
@@ -187,7 +188,10 @@ forget_notes() { rm -f "$NOTES"; }
 rate() {
 	wanted=$SCORE_NEVER
 	case $seen in
-	primary*) wanted=$SCORE_PRIMARY ;;
+	primary*)
+		wanted=$SCORE_PRIMARY
+		! has_the_only_copy || wanted=$SCORE_ONLY
+		;;
 	"backup standby") wanted=$SCORE_STANDBY ;;
 	"backup empty")
 		may_cold_boot as-known || return 0
@@ -202,6 +206,26 @@ rate() {
 		esac
 		;;
 	esac
+}
+
+# A node that was fenced by its witnesses, and does not know it yet, comes back
+# with the score of what it was: protected.  Whoever took over from it must have
+# a higher one, until the cluster has heard from it.
+has_the_only_copy() {
+	[ "$remus_ticket" != "alone($SELF)" ] || return 0
+	notes_read
+	[ "$told_score" = "$SCORE_ONLY" ] && seems_primary "$remus_peer"
+}
+
+# By its own word, as the cluster knows it.
+seems_primary() { # NODE
+	words=$(states)
+	case "
+$words" in
+	*"
+$1 primary"*) return 0 ;;
+	esac
+	return 1
 }
 
 set_score() {
@@ -260,6 +284,9 @@ publish() {
 	set_score "$wanted" # reads the notes
 	if [ "$seen" != "$told_state" ]; then
 		log_change "$told_state" "$seen"
+		case $told_state,$seen in
+		"primary "*,"backup "*) was_taken_away ;;
+		esac
 		# Not at once: at first there is little to tell.
 		told_numbers=$(($(now_s) - NUMBERS_EVERY_S + 10))
 		tell state "$seen" && told_state=$seen

@@ -166,6 +166,11 @@ validate() { # DIR, for the definition
 			"the two nodes of $NAME"
 }
 
+# 0: witnesses decide which copy may be seen.
+judged() {
+	[ -n "$OCF_RESKEY_witnesses" ] || [ "$(conf_get arbiter)" = witness ]
+}
+
 # ---- what is here ----
 
 timeout_s() { echo $((${OCF_RESKEY_CRM_meta_timeout:-20000} / 1000)); }

@@ -7,7 +7,8 @@
 #
 #   stubs_make DIR     DIR/bin has the tools, DIR/calls the calls; DIR/members
 #                      has the nodes in sight; DIR/refuse, if it is there, makes
-#                      every tool fail as without a cluster
+#                      every tool fail as without a cluster; DIR/located is
+#                      what crm_resource prints
 #   stub_attr HOST NAME, stub_config NAME, stub_score HOST
 
 stubs_make() {
@@ -57,7 +58,10 @@ stubs_make() {
 		fi
 		exit 0
 		;;
-	crm_resource) exit 0 ;; # what was asked is in the calls
+	crm_resource)	# what was asked is in the calls
+		cat "$stubs/located" 2>/dev/null
+		exit 0
+		;;
 	crm_master) score=y ;;
 	esac
 	if [ "$me" = attrd_updater ] && [ "$do" = query ]; then

@@ -284,7 +284,7 @@ expect $PROMOTED beta monitor
 grace_is_over beta
 expect $DEGRADED beta monitor
 probe $PROMOTED beta
-is "beta's score" "$(stub_score beta)" 2000
+is "beta's score" "$(stub_score beta)" 3000
 restart_host alpha
 both_see_each_other
 probe $NOT_RUNNING alpha
@@ -443,6 +443,7 @@ begin "every state has its exit code and its score"
 mkdir "$LAB_DIR/canned"
 cat >"$LAB_DIR/canned/remusctl" <<END
 #!/bin/sh
+echo "\$@" >>"$LAB_DIR/canned/calls"
 cat "$LAB_DIR/canned/status"
 END
 chmod 755 "$LAB_DIR/canned/remusctl"
@@ -472,11 +473,18 @@ canned primary failed true 'protected(alpha,beta)' $FAILED $never failed
 said because
 canned primary protected true 'protected(alpha,beta)' $PROMOTED 2000 \
 	"primary protected"
-canned primary syncing true 'alone(alpha)' $DEGRADED 2000 "primary syncing"
+canned primary syncing true 'alone(alpha)' $DEGRADED 3000 "primary syncing"
 canned primary syncing false 'protected(alpha,beta)' $DEGRADED 2000 \
 	"primary waiting"
-canned primary alone false 'alone(alpha)' $DEGRADED 2000 "primary alone"
-canned primary active true 'alone(alpha)' $DEGRADED 2000 "primary active"
+canned primary alone false 'alone(alpha)' $DEGRADED 3000 "primary alone"
+canned primary active true 'alone(alpha)' $DEGRADED 3000 "primary active"
+# The node that was fenced has not said yet that it lost it.
+echo "primary protected" >"$STUBS/attr/remus-$VM-state@beta"
+canned primary protected true 'protected(alpha,beta)' $PROMOTED 3000 \
+	"primary protected"
+rm "$STUBS/attr/remus-$VM-state@beta"
+canned primary protected true 'protected(alpha,beta)' $PROMOTED 2000 \
+	"primary protected"
 canned backup failed true none $ERROR $never failed
 canned backup standby true 'protected(beta,alpha)' $OK 1000 "backup standby"
 canned backup standby false 'protected(beta,alpha)' $OK 1000 "backup standby"
@@ -487,6 +495,54 @@ canned backup syncing false 'alone(beta)' $OK 6 "backup empty"
 canned backup syncing false 'alone(alpha)' $OK 10 "backup empty"
 mv "$LAB_DIR/aside" "$STUBS/attr/remus-$VM-state@beta"
 canned backup syncing false 'alone(alpha)' $OK $never "backup empty"
+
+begin "a guest that was taken away by the witnesses"
+mv "$STUBS/attr/remus-$VM-state@beta" "$LAB_DIR/aside"
+canned primary protected true 'protected(alpha,beta)' $PROMOTED 2000 \
+	"primary protected"
+: >"$STUBS/calls"
+echo "resource $VM is running on: alpha Promoted" >"$STUBS/located"
+canned backup syncing true 'alone(beta)' $OK $never "backup syncing"
+wait_call "alpha crm_resource --refresh --node alpha --resource $VM"
+rm "$STUBS/located"
+: >"$STUBS/calls"
+wait_call "alpha crm_resource --cleanup --resource $VM --node alpha --operation monitor"
+! called "alpha crm_resource --refresh --node alpha --resource $VM" ||
+	wrong "it refreshes what is known"
+
+begin "demoted, because the cluster takes the other node for promoted too"
+canned primary alone false 'alone(alpha)' $DEGRADED 3000 "primary alone"
+both=(OCF_RESKEY_witnesses=w1=http://192.0.2.1:7071
+	"OCF_RESKEY_CRM_meta_notify_promoted_uname=alpha beta"
+	"OCF_RESKEY_CRM_meta_notify_active_uname=alpha beta"
+	OCF_RESKEY_CRM_meta_notify_demote_uname=alpha)
+stand_in=PATH=$LAB_DIR/canned:$STUBS/bin:$PATH
+: >"$LAB_DIR/canned/calls"
+asked() { grep -q "^demote" "$LAB_DIR/canned/calls"; }
+expect $OK alpha demote "$stand_in" "${both[@]}"
+! asked || wrong "it ends the only copy"
+expect $OK alpha monitor "$stand_in"
+probe $PROMOTED alpha "$stand_in"
+expect $OK alpha promote "$stand_in"
+expect $PROMOTED alpha monitor "$stand_in"
+# As it was: an arbiter that judges nothing; a peer that is to be demoted; a
+# stop; a ticket that is not sure.
+expect $OK alpha demote "$stand_in" "${both[@]:1}"
+asked || wrong "it keeps the guest without a witness"
+: >"$LAB_DIR/canned/calls"
+expect $OK alpha demote "$stand_in" "${both[@]}" \
+	"OCF_RESKEY_CRM_meta_notify_demote_uname=alpha beta"
+asked || wrong "it keeps the guest although both are demoted"
+: >"$LAB_DIR/canned/calls"
+expect $OK alpha demote "$stand_in" "${both[@]}" \
+	OCF_RESKEY_CRM_meta_notify_stop_uname=alpha
+asked || wrong "it keeps the guest although it is stopped"
+canned primary syncing false 'protected(alpha,beta)' $DEGRADED 2000 \
+	"primary waiting"
+: >"$LAB_DIR/canned/calls"
+expect $OK alpha demote "$stand_in" "${both[@]}"
+asked || wrong "it keeps a guest that waits"
+mv "$LAB_DIR/aside" "$STUBS/attr/remus-$VM-state@beta"
 
 begin "demote ends what hangs"
 : >"$STUBS/calls"

@@ -234,18 +234,46 @@ stays_sane() {
 # Where it is now, after where it began.
 came_from() { [ "$P" = "$W" ] && echo "$P" || echo "$W $P"; }
 
-# witnesses: the primary's host freezes for 10 s and thaws (fresh)
+# witnesses: the primary's host freezes and thaws, fenced without knowing it (fresh)
 case_w_freeze() {
+	local seconds heard
 	witnessed
+	heard=$P
+	for seconds in ${FREEZES:-${ALL:+3 6 20} 11}; do
+		freeze_and_thaw "$seconds"
+		look
+		[[ $heard == *"$P" ]] || heard+=" $P"
+	done
+	watch_end vm1 "$heard"
+}
+
+# Nobody helps the node that thaws.  A backup that has taken over keeps the
+# guest, all the time; and the node becomes its backup.
+freeze_and_thaw() { # SECONDS
+	look
+	say "a freeze of $1 s"
 	node_freeze "$P"
-	sleep 10
+	QUERY=$B
+	sleep "$1"
+	[ "$1" -lt 10 ] || serves_now "$B"
 	node_thaw "$P"
-	wait_for 60 "vm1 promoted on $B" promoted vm1-clone "$B"
-	watch_goes_on
-	comes_back "$P"
+	if serves_now "$B"; then
+		keeps "$B" 25
+	fi
+	QUERY=
 	settled
 	watch_goes_on
-	watch_end vm1 "$P $B"
+}
+
+serves_now() { [ "$(vm_value vm1 "$1" .role)" = primary ]; }
+
+# For SECONDS: HOST has the guest, and it is not booted anew.
+keeps() {
+	local end=$((SECONDS + $2))
+	while [ "$SECONDS" -lt "$end" ]; do
+		serves_now "$1" || { say "$1 has it no more"; return 1; }
+		sleep 0.5
+	done
 }
 
 # witnesses: the lines between the nodes flap (fresh)
