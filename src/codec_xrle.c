@@ -58,34 +58,58 @@ static inline uint64_t xrle_diff(const uint8_t *old, const uint8_t *new)
 
 static const struct xrle_impl impl_scalar = {"scalar", encode, decode};
 
-/* In codec_xrle_avx2.c; without a name when the compiler had no such flags. */
-extern const struct xrle_impl xrle_impl_avx2;
+/* In files of their own; without a name when the compiler had no such flags. */
+extern const struct xrle_impl xrle_impl_sse2, xrle_impl_avx2, xrle_impl_avx512;
 
-static bool cpu_has_avx2(void)
-{
 #if defined(__x86_64__) || defined(__i386__)
-	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
-	       __builtin_cpu_supports("bmi2");
-#else
-	return false;
-#endif
+static bool cpu_has(const struct xrle_impl *impl)
+{
+	if (impl == &xrle_impl_sse2)
+		return __builtin_cpu_supports("sse2");
+	return __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+	       (impl == &xrle_impl_avx2
+			? __builtin_cpu_supports("avx2")
+			: __builtin_cpu_supports("avx512f") &&
+				  __builtin_cpu_supports("avx512bw"));
 }
+#else
+static bool cpu_has(const struct xrle_impl *impl)
+{
+	(void)impl;
+	return false;
+}
+#endif
 
 const struct xrle_impl *const *xrle_impls(size_t *count)
 {
-	static const struct xrle_impl *const all[] = {&impl_scalar,
-						      &xrle_impl_avx2};
+	static const struct xrle_impl *const all[] = {
+		&impl_scalar, &xrle_impl_sse2, &xrle_impl_avx2,
+		&xrle_impl_avx512,
+	};
 
-	*count = xrle_impl_avx2.name != NULL && cpu_has_avx2() ? 2 : 1;
+	/* Who has one of them has those before it. */
+	*count = 1;
+	while (*count < sizeof(all) / sizeof(all[0]) &&
+	       all[*count]->name != NULL && cpu_has(all[*count]))
+		++*count;
 	return all;
 }
 
+/* Asked for every page, found out once.  Threads that find it out at the same
+ * time find the same. */
 static const struct xrle_impl *best(void)
 {
-	size_t n;
-	const struct xrle_impl *const *all = xrle_impls(&n);
+	static const struct xrle_impl *found;
+	const struct xrle_impl *impl = __atomic_load_n(&found,
+						       __ATOMIC_RELAXED);
 
-	return all[n - 1];
+	if (impl == NULL) {
+		size_t n;
+
+		impl = xrle_impls(&n)[n - 1];
+		__atomic_store_n(&found, impl, __ATOMIC_RELAXED);
+	}
+	return impl;
 }
 
 int xrle_encode(uint8_t *dst, size_t cap, const uint8_t *old,

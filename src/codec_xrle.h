@@ -69,7 +69,7 @@ int xrle_decode(uint8_t *page, const uint8_t *src, size_t len);
 
 /* Same contracts as above, one CPU feature set each. */
 struct xrle_impl {
-	const char *name; /* "scalar", "avx2" */
+	const char *name; /* "scalar", "sse2", "avx2", "avx512bw" */
 	int (*encode)(uint8_t *dst, size_t cap, const uint8_t *old,
 		      const uint8_t *new);
 	int (*decode)(uint8_t *page, const uint8_t *src, size_t len);

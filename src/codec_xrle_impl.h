@@ -7,7 +7,7 @@
  *   uint64_t xrle_blocks(old, new)   bit i: the 64 bytes at 64 * i differ
  *   uint64_t xrle_diff(old, new)     of 64 bytes; bit i: byte i differs
  *
- * and, if it knows a wide one, XRLE_WIDE (bytes) with
+ * and, if it knows a wide one, XRLE_WIDE (bytes, up to 64) with
  *
  *   void xrle_xor_wide(dst, a, b)    XRLE_WIDE bytes: dst = a ^ b
  *
@@ -25,40 +25,39 @@
 #define BLOCKS (REMUS_PAGE_SIZE / BLOCK_BYTES)
 
 #ifndef XRLE_WIDE
-#define XRLE_WIDE 8
+#define XRLE_WIDE 16
 static inline void xrle_xor_wide(uint8_t *dst, const uint8_t *a,
 				 const uint8_t *b)
 {
-	uint64_t x, y;
+	uint64_t x[2], y[2];
 
-	memcpy(&x, a, sizeof(x));
-	memcpy(&y, b, sizeof(y));
-	x ^= y;
-	memcpy(dst, &x, sizeof(x));
+	memcpy(x, a, sizeof(x));
+	memcpy(y, b, sizeof(y));
+	x[0] ^= y[0];
+	x[1] ^= y[1];
+	memcpy(dst, x, sizeof(x));
 }
 #endif
 
 struct xrle_out {
-	uint8_t *dst;
-	size_t cap, used;
+	uint8_t *at, *limit;
 	const uint8_t *old, *new;
 	unsigned int end; /* of the last run: offset in the page */
 };
 
-static inline size_t put_len(uint8_t *dst, unsigned int v)
-{
-	if (v < 0x80) {
-		dst[0] = (uint8_t)v;
-		return 1;
-	}
-	dst[0] = (uint8_t)(v | 0x80);
-	dst[1] = (uint8_t)(v >> 7);
-	return 2;
-}
-
 static inline size_t len_bytes(unsigned int v)
 {
 	return v < 0x80 ? 1 : 2;
+}
+
+/* Without a branch: both bytes are written, one or two are kept. */
+static inline uint8_t *put_len(uint8_t *dst, unsigned int v)
+{
+	unsigned int more = v >= 0x80;
+
+	dst[0] = (uint8_t)((v & 0x7f) | more << 7);
+	dst[1] = (uint8_t)(v >> 7);
+	return dst + 1 + more;
 }
 
 /* XOR len bytes.  Whole wide words may be written behind len, as long as they
@@ -76,24 +75,45 @@ static inline void xor_run(uint8_t *dst, const uint8_t *a, const uint8_t *b,
 		dst[i] = a[i] ^ b[i];
 }
 
-static inline int put_run(struct xrle_out *o, unsigned int start,
-			  unsigned int end)
+/* A run of any length, anywhere. */
+static bool put_any_run(struct xrle_out *o, unsigned int start,
+			unsigned int end)
 {
 	unsigned int skip = start - o->end, len = end - start;
-	size_t need = len_bytes(skip) + len_bytes(len) + len;
-	size_t room = o->cap - o->used, in_page = REMUS_PAGE_SIZE - start;
-	uint8_t *p = o->dst + o->used;
+	size_t in_page = REMUS_PAGE_SIZE - start, room;
+	uint8_t *p = o->at;
 
-	if (need > room)
-		return -ENOSPC;
-	p += put_len(p, skip);
-	p += put_len(p, len);
-	room -= need - len;
+	/* Behind the lengths put_len() may write one byte of garbage, where
+	 * the first of the xor bytes belongs: there is at least one. */
+	if (len_bytes(skip) + len_bytes(len) + len > (size_t)(o->limit - p))
+		return false;
+	p = put_len(p, skip);
+	p = put_len(p, len);
+	room = (size_t)(o->limit - p);
 	xor_run(p, o->old + start, o->new + start, len,
 		room < in_page ? room : in_page);
-	o->used += need;
+	o->at = p + len;
 	o->end = end;
-	return 0;
+	return true;
+}
+
+/* False when there is no room.  Most runs are short and have all the room that
+ * one wide word needs. */
+static inline bool put_run(struct xrle_out *o, unsigned int start,
+			   unsigned int end)
+{
+	unsigned int len = end - start;
+	uint8_t *p = o->at;
+
+	if (len > XRLE_WIDE || start > REMUS_PAGE_SIZE - XRLE_WIDE ||
+	    (size_t)(o->limit - p) < 3 + XRLE_WIDE)
+		return put_any_run(o, start, end);
+	p = put_len(p, start - o->end);
+	*p++ = (uint8_t)len; /* below 128 */
+	xrle_xor_wide(p, o->old + start, o->new + start);
+	o->at = p + len;
+	o->end = end;
+	return true;
 }
 
 /* Fill holes of one or two bytes between changed bytes (remus-page-records(7):
@@ -106,68 +126,81 @@ static inline uint64_t close_gaps(uint64_t before, uint64_t d, uint64_t after)
 	return d | (l1 & r1) | (l1 & r2) | (l2 & r1);
 }
 
-/* diff and runs are indexed by block + 1, so that both neighbours exist; only
- * the words of changed blocks are written, and blocks next to them zeroed. */
-static inline unsigned int find_diffs(uint64_t *runs, const uint8_t *old,
-				      const uint8_t *new, uint64_t blocks)
+/* 64 when there are nothing but ones. */
+static inline unsigned int ones_at_bottom(uint64_t x)
 {
-	uint64_t diff[BLOCKS + 2];
-	unsigned int changed = 0;
+	return ~x == 0 ? 64 : (unsigned int)__builtin_ctzll(~x);
+}
 
-	for (uint64_t m = blocks; m != 0; m &= m - 1) {
-		unsigned int i = (unsigned int)__builtin_ctzll(m);
+/* What block i has of runs, bit by bit.  Of its neighbours two bytes matter;
+ * they are looked at whether they changed or not: cheaper than a branch. */
+static inline uint64_t runs_of(const uint8_t *old, const uint8_t *new,
+			       unsigned int i)
+{
+	const uint8_t *a = old + i * BLOCK_BYTES, *b = new + i * BLOCK_BYTES;
+	uint64_t before = 0, after = 0;
 
-		diff[i] = i > 0 && (blocks >> (i - 1) & 1) ? diff[i] : 0;
-		diff[i + 1] = xrle_diff(old + i * BLOCK_BYTES,
-					new + i * BLOCK_BYTES);
-		diff[i + 2] = 0;
+	if (i > 0)
+		before = (uint64_t)(a[-1] != b[-1]) << 63 |
+			 (uint64_t)(a[-2] != b[-2]) << 62;
+	if (i < BLOCKS - 1)
+		after = (uint64_t)(a[64] != b[64]) |
+			(uint64_t)(a[65] != b[65]) << 1;
+	return close_gaps(before, xrle_diff(a, b), after);
+}
+
+/* The runs of one block.  *open: 0, or where the run that begins at *start has
+ * got to so far: the end of a block.  False when there is no room. */
+static inline bool put_block(struct xrle_out *o, unsigned int base,
+			     uint64_t runs, unsigned int *start,
+			     unsigned int *open)
+{
+	unsigned int first, len;
+
+	if (*open != 0) {
+		/* goes on here, or ended with its block */
+		len = *open == base ? ones_at_bottom(runs) : 0;
+		*open += len;
+		if (len == BLOCK_BYTES)
+			return true;
+		if (!put_run(o, *start, *open))
+			return false;
+		*open = 0;
+		runs &= ~(uint64_t)0 << len;
 	}
-	for (uint64_t m = blocks; m != 0; m &= m - 1) {
-		unsigned int i = (unsigned int)__builtin_ctzll(m);
-
-		runs[i] = close_gaps(diff[i], diff[i + 1], diff[i + 2]);
-		changed += (unsigned int)__builtin_popcountll(runs[i]);
+	while (runs != 0) {
+		first = (unsigned int)__builtin_ctzll(runs);
+		len = ones_at_bottom(runs >> first);
+		if (first + len == BLOCK_BYTES) {
+			*start = base + first;
+			*open = base + BLOCK_BYTES;
+			return true;
+		}
+		if (!put_run(o, base + first, base + first + len))
+			return false;
+		runs &= ~(uint64_t)0 << (first + len);
 	}
-	return changed;
+	return true;
 }
 
 static inline int encode(uint8_t *dst, size_t cap, const uint8_t *old,
 			 const uint8_t *new)
 {
-	struct xrle_out o = {.dst = dst, .cap = cap, .old = old, .new = new};
-	uint64_t blocks = xrle_blocks(old, new), runs[BLOCKS], open = 0;
-	unsigned int start = 0, at = 0;
+	struct xrle_out o = {.at = dst, .limit = dst + cap, .old = old,
+			     .new = new};
+	uint64_t blocks = xrle_blocks(old, new);
+	unsigned int start = 0, open = 0;
 
-	if (blocks == 0)
-		return 0;
-	/* A page rewritten whole is given up before anything is written. */
-	if (find_diffs(runs, old, new, blocks) >= cap)
-		return -ENOSPC;
-	for (uint64_t m = blocks; m != 0; m &= m - 1) {
-		unsigned int i = (unsigned int)__builtin_ctzll(m);
-		uint64_t edges;
+	for (; blocks != 0; blocks &= blocks - 1) {
+		unsigned int i = (unsigned int)__builtin_ctzll(blocks);
 
-		/* A run up to the end of a block whose successor is equal. */
-		if (open && i * BLOCK_BYTES != at) {
-			if (put_run(&o, start, at) < 0)
-				return -ENOSPC;
-			open = 0;
-		}
-		edges = runs[i] ^ (runs[i] << 1 | open);
-		for (; edges != 0; edges &= edges - 1) {
-			at = i * BLOCK_BYTES +
-			     (unsigned int)__builtin_ctzll(edges);
-			if (!open)
-				start = at;
-			else if (put_run(&o, start, at) < 0)
-				return -ENOSPC;
-			open ^= 1;
-		}
-		at = (i + 1) * BLOCK_BYTES;
+		if (!put_block(&o, i * BLOCK_BYTES, runs_of(old, new, i),
+			       &start, &open))
+			return -ENOSPC;
 	}
-	if (open && put_run(&o, start, at) < 0)
+	if (open != 0 && !put_run(&o, start, open))
 		return -ENOSPC;
-	return (int)o.used;
+	return (int)(o.at - dst);
 }
 
 /* A length of at most two bytes in its shortest form.  False when there is

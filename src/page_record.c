@@ -12,6 +12,8 @@
 #define GAP_BITS 6
 #define GAP_MORE ((1u << GAP_BITS) - 1) /* a varint follows */
 #define VARINT_MAX 8
+/* Of 8 bytes: unrelated ones are seldom equal. */
+#define PROBE_CHANGED 7
 
 enum { AT_HEADER = 0, AT_FIRST, AT_RECORD, FAILED };
 
@@ -70,6 +72,52 @@ size_t page_writer_bytes(const struct page_writer *w)
 	return w->used;
 }
 
+static unsigned int nonzero_bytes(uint64_t x)
+{
+	const uint64_t low7 = 0x7f7f7f7f7f7f7f7fu;
+	uint64_t top = (((x & low7) + low7) | x) & ~low7;
+
+	return (unsigned int)((top >> 7) * 0x0101010101010101u >> 56);
+}
+
+/* Looks rewritten as a whole: of the words here nearly every byte is another
+ * one.  Their places have no stride, so that they are not the same field of an
+ * array of structs.  Most pages differ from such a one in the first word. */
+static bool is_rewritten(const uint8_t *old, const uint8_t *new)
+{
+	static const uint16_t probes[] = {
+		2056, 40, 3888, 776, 1360, 3216, 296, 2680, 3552, 1816, 520,
+		2432, 1112, 3008, 1624, 4072,
+	};
+
+	for (size_t i = 0; i < sizeof(probes) / sizeof(probes[0]); i++) {
+		uint64_t a, b;
+
+		memcpy(&a, old + probes[i], sizeof(a));
+		memcpy(&b, new + probes[i], sizeof(b));
+		if (nonzero_bytes(a ^ b) < PROBE_CHANGED)
+			return false;
+	}
+	return true;
+}
+
+/* A delta as the body, at p.  Returns its bytes, 0 when the pages are equal, or
+ * -ENOSPC. */
+static int put_delta(uint8_t *p, const uint8_t *old, const uint8_t *new)
+{
+	int r;
+
+	if (is_rewritten(old, new))
+		return -ENOSPC;
+	/* Behind one byte of length: most deltas need no more. */
+	r = xrle_encode(p + 1, PAGE_DELTA_MAX, old, new);
+	if (r <= 0)
+		return r;
+	if (r >= 0x80)
+		memmove(p + 2, p + 1, (size_t)r);
+	return (int)put_varint(p, (uint64_t)r) + r;
+}
+
 /* Write the body of the best kind at p, where at least REMUS_PAGE_SIZE bytes
  * are free.  Returns its bytes. */
 static size_t put_body(uint8_t *p, const uint8_t *old, const uint8_t *new,
@@ -77,13 +125,10 @@ static size_t put_body(uint8_t *p, const uint8_t *old, const uint8_t *new,
 {
 	int r = -ENOSPC;
 
-	if (old != NULL && (kinds & 1u << PAGE_DELTA)) {
-		/* Behind two bytes of length: what most deltas do not need, so
-		 * it is the short ones that are moved. */
-		r = xrle_encode(p + 2, PAGE_DELTA_MAX, old, new);
-	} else if (old != NULL && (kinds & 1u << PAGE_SAME)) {
+	if (old != NULL && (kinds & 1u << PAGE_DELTA))
+		r = put_delta(p, old, new);
+	else if (old != NULL && (kinds & 1u << PAGE_SAME))
 		r = page_equal(old, new) ? 0 : -ENOSPC;
-	}
 	if (r == 0 && (kinds & 1u << PAGE_SAME)) {
 		*kind = PAGE_SAME;
 		return 0;
@@ -93,12 +138,8 @@ static size_t put_body(uint8_t *p, const uint8_t *old, const uint8_t *new,
 		return 0;
 	}
 	if (r > 0) {
-		size_t n = put_varint(p, (uint64_t)r);
-
-		if (n < 2)
-			memmove(p + n, p + 2, (size_t)r);
 		*kind = PAGE_DELTA;
-		return n + (size_t)r;
+		return (size_t)r;
 	}
 	memcpy(p, new, REMUS_PAGE_SIZE);
 	*kind = PAGE_RAW;

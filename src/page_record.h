@@ -69,8 +69,9 @@ void page_writer_init(struct page_writer *w, uint8_t *buf, size_t cap);
  * old is the content that the receiver has for it (it must be exactly that:
  * S5), or NULL when it is not known; then the record is ZERO or RAW.  kinds is
  * PAGE_ALLOW_...; among the allowed kinds it takes SAME when old equals new,
- * else ZERO, else DELTA when its record is shorter than RAW's, else RAW.
- * *kind (may be NULL) is what it took.
+ * else ZERO, else DELTA when its record is shorter than RAW's, else RAW.  (A
+ * page that differs in 16 words all over it, nearly every byte of them, goes
+ * RAW without reading the rest of old.)  *kind (may be NULL) is what it took.
  *
  *   0         added
  *   -ENOSPC   fewer than PAGE_RECORD_MAX (and, before the first record,

@@ -122,7 +122,7 @@ static void delta_only_while_shorter(void **state)
 
 		memcpy(b, a, PAGE);
 		for (size_t i = 0; i < changed; i++)
-			b[i] ^= 0x55;
+			b[i] ^= i % 64 == 9 || i % 64 == 10 ? 0 : 0x55;
 		chooses(a, b, PAGE_ALLOW_ALL,
 			delta + 2 < PAGE ? PAGE_DELTA : PAGE_RAW);
 		if (delta + 2 < PAGE)
@@ -131,6 +131,34 @@ static void delta_only_while_shorter(void **state)
 }
 
 /* Short deltas have one byte of length, long ones two. */
+/* Of a page that changed here and there all over, with any stride, the delta is
+ * taken; a page of other content is not compared to its end. */
+static void rewritten_is_what_differs_everywhere(void **state)
+{
+	uint8_t a[PAGE], b[PAGE];
+
+	(void)state;
+	fill_lcg(a, 1);
+	for (size_t stride = 16; stride <= PAGE; stride *= 2)
+		for (size_t first = 0; first < stride; first += 8) {
+			memcpy(b, a, PAGE);
+			for (size_t i = first; i < PAGE; i += stride)
+				for (size_t j = 0; j < 8; j++)
+					b[i + j] ^= 0x55;
+			chooses(a, b, PAGE_ALLOW_ALL, PAGE_DELTA);
+		}
+	for (size_t changed = PAGE / 8; changed < PAGE; changed += 8) {
+		memcpy(b, a, PAGE);
+		for (size_t i = 0; i < changed; i++)
+			b[i] ^= 0x55;
+		if (changed < PAGE - 32)
+			chooses(a, b, PAGE_ALLOW_ALL, PAGE_DELTA);
+	}
+	fill_lcg(b, 2);
+	memcpy(b + 512, a + 512, 8);
+	chooses(a, b, PAGE_ALLOW_ALL, PAGE_RAW);
+}
+
 static void length_of_delta_in_one_and_two_bytes(void **state)
 {
 	uint8_t a[PAGE], b[PAGE];
@@ -421,6 +449,7 @@ int main(void)
 		cmocka_unit_test(golden_payloads),
 		cmocka_unit_test(writer_takes_the_best_kind),
 		cmocka_unit_test(delta_only_while_shorter),
+		cmocka_unit_test(rewritten_is_what_differs_everywhere),
 		cmocka_unit_test(length_of_delta_in_one_and_two_bytes),
 		cmocka_unit_test(writer_stops_before_the_end),
 		cmocka_unit_test(payload_is_at_most_a_frame),
