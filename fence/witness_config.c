@@ -6,15 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "config_file.h"
 #include "key_file.h"
-#include "config_value.h"
 #include "util.h"
 #include "witness_config_priv.h"
-
-#define FILE_BYTES_MAX (256 * 1024)
 
 int witness_config_bad(struct witness_parse *p, unsigned int line,
 		       const char *fmt, ...)
@@ -29,58 +25,9 @@ int witness_config_bad(struct witness_parse *p, unsigned int line,
 		       line, text);
 }
 
-static int take_line(struct witness_parse *p, char *text, size_t len)
+static int give(void *ctx, char *key, char *value)
 {
-	char *key, *value, why[128];
-	int rc = config_line(text, len, &key, &value, why, sizeof(why));
-
-	if (rc < 0)
-		return witness_config_bad(p, p->line, "%s", why);
-	return rc == 0 ? 0 : witness_config_give(p, key, value);
-}
-
-static int take_file(struct witness_parse *p, FILE *f)
-{
-	size_t cap = 0, total = 0;
-	char *text = NULL;
-	ssize_t n;
-	int rc = 0;
-
-	while (rc == 0 && (n = getline(&text, &cap, f)) >= 0) {
-		p->line++;
-		total += (size_t)n;
-		rc = total > FILE_BYTES_MAX
-			     ? witness_config_bad(p, p->line,
-						  "file is longer than %d "
-						  "bytes",
-						  FILE_BYTES_MAX)
-			     : take_line(p, text, (size_t)n);
-	}
-	if (rc == 0 && ferror(f))
-		rc = set_err(p->err, p->err_bytes, -EIO, "%s:%u: cannot read",
-			     p->path, p->line);
-	if (p->line == 0)
-		p->line = 1;
-	free(text);
-	return rc;
-}
-
-/* It names commands, and who decides. */
-static int check_file_stat(struct witness_parse *p, FILE *f)
-{
-	struct stat st;
-
-	if (fstat(fileno(f), &st) < 0 || !S_ISREG(st.st_mode))
-		return witness_config_bad(p, 1, "not a plain file");
-	if (st.st_uid != 0 && st.st_uid != geteuid())
-		return witness_config_bad(p, 1,
-					  "the file belongs to user %u; it "
-					  "must belong to root",
-					  (unsigned int)st.st_uid);
-	if ((st.st_mode & S_IWOTH) != 0)
-		return witness_config_bad(
-			p, 1, "the file is writable for everybody");
-	return 0;
+	return witness_config_give(ctx, key, value);
 }
 
 static int check_together(struct witness_parse *p)
@@ -96,14 +43,13 @@ static int check_together(struct witness_parse *p)
 	return 0;
 }
 
-static int load(struct witness_parse *p, FILE *f, const char *key_file)
+static int load(struct witness_parse *p, const char *key_file)
 {
 	struct witness_config *c = p->c;
 	char why[512] = "";
-	int rc = check_file_stat(p, f);
+	int rc = config_file_read(p->path, &p->line, give, p, p->err,
+				  p->err_bytes);
 
-	if (rc == 0)
-		rc = take_file(p, f);
 	if (rc == 0)
 		rc = witness_config_fallbacks(p);
 	if (rc == 0)
@@ -130,16 +76,9 @@ int witness_config_load(struct witness_config **out, const char *path,
 {
 	struct witness_parse p = { .path = path, .err = err,
 				   .err_bytes = err_bytes };
-	FILE *f;
 	int rc;
 
 	*out = NULL;
-	f = fopen(path, "re");
-	if (f == NULL) {
-		rc = -errno;
-		return set_err(err, err_bytes, rc, "%s: %s", path,
-			       strerror(-rc));
-	}
 	p.c = calloc(1, sizeof(*p.c));
 	if (p.c != NULL)
 		p.c->path = strdup(path);
@@ -147,8 +86,7 @@ int witness_config_load(struct witness_config **out, const char *path,
 		rc = set_err(err, err_bytes, -ENOMEM, "%s: out of memory",
 			     path);
 	else
-		rc = load(&p, f, key_file);
-	fclose(f);
+		rc = load(&p, key_file);
 	if (rc < 0)
 		witness_config_free(p.c);
 	else

@@ -7,15 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/utsname.h>
-#include <unistd.h>
 
+#include "config_file.h"
 #include "config_value.h"
 #include "util.h"
 #include "vm_config_parse.h"
-
-#define FILE_BYTES_MAX (256 * 1024)
 
 int config_bad(struct parse *p, unsigned int line, const char *fmt, ...)
 {
@@ -29,39 +26,9 @@ int config_bad(struct parse *p, unsigned int line, const char *fmt, ...)
 		       line, text);
 }
 
-static int take_line(struct parse *p, char *text, size_t len)
+static int give(void *ctx, char *key, char *value)
 {
-	char *key, *value, why[128];
-	int rc = config_line(text, len, &key, &value, why, sizeof(why));
-
-	if (rc < 0)
-		return config_bad(p, p->line, "%s", why);
-	return rc == 0 ? 0 : config_give(p, key, value);
-}
-
-static int take_file(struct parse *p, FILE *f)
-{
-	size_t cap = 0, total = 0;
-	char *text = NULL;
-	ssize_t n;
-	int rc = 0;
-
-	while (rc == 0 && (n = getline(&text, &cap, f)) >= 0) {
-		p->line++;
-		total += (size_t)n;
-		rc = total > FILE_BYTES_MAX
-			     ? config_bad(p, p->line,
-					  "file is longer than %d bytes",
-					  FILE_BYTES_MAX)
-			     : take_line(p, text, (size_t)n);
-	}
-	if (rc == 0 && ferror(f))
-		rc = set_err(p->err, p->err_bytes, -EIO, "%s:%u: cannot read",
-			     p->path, p->line);
-	if (p->line == 0)
-		p->line = 1;
-	free(text);
-	return rc;
+	return config_give(ctx, key, value);
 }
 
 static int fill_computed(struct parse *p)
@@ -83,29 +50,11 @@ static int fill_computed(struct parse *p)
 	return c->gate == NULL ? -ENOMEM : 0;
 }
 
-/* Who may write this file decides what root runs. */
-static int check_file_stat(struct parse *p, FILE *f)
+static int load(struct parse *p)
 {
-	struct stat st;
+	int rc = config_file_read(p->path, &p->line, give, p, p->err,
+				  p->err_bytes);
 
-	if (fstat(fileno(f), &st) < 0 || !S_ISREG(st.st_mode))
-		return config_bad(p, 1, "not a plain file");
-	if (st.st_uid != 0 && st.st_uid != geteuid())
-		return config_bad(p, 1,
-				  "the file belongs to user %u; it must belong "
-				  "to root",
-				  (unsigned int)st.st_uid);
-	if ((st.st_mode & S_IWOTH) != 0)
-		return config_bad(p, 1, "the file is writable for everybody");
-	return 0;
-}
-
-static int load(struct parse *p, FILE *f)
-{
-	int rc = check_file_stat(p, f);
-
-	if (rc == 0)
-		rc = take_file(p, f);
 	if (rc == 0)
 		rc = config_fallbacks(p);
 	if (rc == 0)
@@ -121,16 +70,9 @@ int vm_config_load(struct vm_config **out, const char *path, char *err,
 		   size_t err_bytes)
 {
 	struct parse p = { .path = path, .err = err, .err_bytes = err_bytes };
-	FILE *f;
 	int rc;
 
 	*out = NULL;
-	f = fopen(path, "re");
-	if (f == NULL) {
-		rc = -errno;
-		return set_err(err, err_bytes, rc, "%s: %s", path,
-			       strerror(-rc));
-	}
 	p.c = calloc(1, sizeof(*p.c));
 	if (p.c != NULL)
 		p.c->path = strdup(path);
@@ -138,8 +80,7 @@ int vm_config_load(struct vm_config **out, const char *path, char *err,
 		rc = set_err(err, err_bytes, -ENOMEM, "%s: out of memory",
 			     path);
 	else
-		rc = load(&p, f);
-	fclose(f);
+		rc = load(&p);
 	if (rc < 0)
 		vm_config_free(p.c);
 	else
