@@ -7,6 +7,7 @@
 SCORE_ONLY=3000
 SCORE_PRIMARY=2000
 SCORE_STANDBY=1000
+SCORE_UNSEEN=500
 SCORE_BOOT_HOLDER=10
 SCORE_BOOT_FIRST=6
 SCORE_BOOT=5
@@ -24,13 +25,15 @@ GRACE_S=20
 attr() { echo "remus-$NAME-$1"; }
 
 # Everyone's word, as lines "NODE VALUE" (the value may have blanks).
-states() {
+states() { words state; }
+
+words() { # ATTRIBUTE
 	# With these set, -A means the node that they name.
 	(
 		unset OCF_RESKEY_CRM_meta_on_node \
 			OCF_RESKEY_CRM_meta_physical_host \
 			OCF_RESKEY_CRM_meta_container_attribute_target
-		exec attrd_updater -Q -A -n "$(attr state)" 2>/dev/null
+		exec attrd_updater -Q -A -n "$(attr "$1")" 2>/dev/null
 	) | sed -n 's/.*host="\([^"]*\)" value="\([^"]*\)".*/\1 \2/p'
 }
 
@@ -156,7 +159,7 @@ may_cold_boot() {
 
 notes_read() {
 	told_state='' told_score='' told_ticket='' told_numbers=0 bare_since=0
-	degraded_ms='' cut_told=''
+	degraded_ms='' cut_told='' told_witnesses=''
 	[ -e "$NOTES" ] || return 0
 	while IFS='=' read -r key value; do
 		case $key in
@@ -167,6 +170,7 @@ notes_read() {
 		bare_since) bare_since=$value ;;
 		degraded_ms) degraded_ms=$value ;;
 		cut_told) cut_told=$value ;;
+		witnesses) told_witnesses=$value ;;
 		esac
 	done <"$NOTES"
 }
@@ -176,7 +180,8 @@ notes_write() {
 		printf '%s=%s\n' state "$told_state" score "$told_score" \
 			ticket "$told_ticket" numbers "$told_numbers" \
 			bare_since "$bare_since" degraded_ms "$degraded_ms" \
-			cut_told "$cut_told" >"$NOTES.new" &&
+			cut_told "$cut_told" witnesses "$told_witnesses" \
+			>"$NOTES.new" &&
 		mv -f "$NOTES.new" "$NOTES"
 }
 
@@ -190,7 +195,11 @@ rate() {
 	case $seen in
 	primary*)
 		wanted=$SCORE_PRIMARY
-		! has_the_only_copy || wanted=$SCORE_ONLY
+		if has_the_only_copy; then
+			wanted=$SCORE_ONLY
+		elif [ "$seen" = "primary protected" ] && is_better_there; then
+			wanted=$SCORE_UNSEEN
+		fi
 		;;
 	"backup standby") wanted=$SCORE_STANDBY ;;
 	"backup empty")
@@ -217,13 +226,22 @@ has_the_only_copy() {
 	[ "$told_score" = "$SCORE_ONLY" ] && seems_primary "$remus_peer"
 }
 
+# Clients do not reach this node, and reach the other, which can go on with the
+# guest as it is.  Who cannot be told to be reached is not.
+is_better_there() {
+	[ "$remus_witnesses" = lost ] && says "$remus_peer" witnesses reached &&
+		says "$remus_peer" state "backup standby"
+}
+
+seems_primary() { says "$1" state primary; } # NODE
+
 # By its own word, as the cluster knows it.
-seems_primary() { # NODE
-	words=$(states)
+says() { # NODE ATTRIBUTE BEGIN
+	all=$(words "$2")
 	case "
-$words" in
+$all" in
 	*"
-$1 primary"*) return 0 ;;
+$1 $3"*) return 0 ;;
 	esac
 	return 1
 }
@@ -242,6 +260,19 @@ set_score() {
 
 tell() { # ATTRIBUTE VALUE [DELAY]
 	attrd_updater -n "$(attr "$1")" -B "$2" -d "${3:-0}" >/dev/null 2>&1
+}
+
+tell_witnesses() {
+	notes_read
+	[ "$remus_witnesses" != "$told_witnesses" ] || return 0
+	case $remus_witnesses in
+	lost) ocf_log warn "$NAME: no majority of the witnesses answers" ;;
+	reached) ;;
+	*) return 0 ;;
+	esac
+	tell witnesses "$remus_witnesses" || return 0
+	told_witnesses=$remus_witnesses
+	notes_write
 }
 
 tell_numbers() {
@@ -280,6 +311,7 @@ publish() {
 	# Here it is: whatever was proven is no more so.
 	[ "$remus_link_up" != true ] || [ ! -e "$PEER_GONE" ] ||
 		rm -f "$PEER_GONE"
+	tell_witnesses
 	rate
 	set_score "$wanted" # reads the notes
 	if [ "$seen" != "$told_state" ]; then
@@ -331,7 +363,7 @@ publish_gone() { # [TELL]
 	notes_write
 	[ -z "$1" ] || "$1" "$SELF"
 	tell state failed
-	untell peer epoch lag_ms ratio pause_p99_us
+	untell witnesses peer epoch lag_ms ratio pause_p99_us
 }
 
 # Pacemaker gets, and keeps, the degraded result of a monitor of that interval.

@@ -96,6 +96,10 @@ struct arbiter_ops {
 	/* Optional: for arbiters whose permits run out. */
 	void (*watch)(struct arbiter *a, const struct arbiter_events *events,
 		      void *ctx);
+	/* Optional, for arbiters that are elsewhere: how long no majority of
+	 * them has answered; the time in which this process stood still does
+	 * not count. */
+	uint64_t (*silent_ms)(const struct arbiter *a);
 	/* Optional: this node has just stopped serving, on purpose; what was
 	 * reported or seen of it before does not count any more. */
 	void (*ceased)(struct arbiter *a);

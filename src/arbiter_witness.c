@@ -59,6 +59,7 @@ struct arbiter {
 	uint64_t lease_ms;     /* as last passed on */
 	struct sent *sent;
 	struct ticket seen[WITNESSES_MAX]; /* what each accepted last */
+	unsigned int unanswered[WITNESSES_MAX]; /* reports in a row */
 };
 
 /* One message on its way. */
@@ -406,6 +407,8 @@ static void on_reported(void *ctx, unsigned int witness, int rc,
 	char err[128];
 
 	(void)why; /* who does not hear of us does not know: as it should */
+	if (rc == 0)
+		a->unanswered[witness] = 0;
 	if (rc < 0 || member_ticket(body, "ticket", &a->seen[witness], err,
 				    sizeof(err)) < 0) {
 		memset(&a->seen[witness], 0, sizeof(a->seen[witness]));
@@ -434,10 +437,28 @@ static void report(struct arbiter *a, bool ceased)
 	json_decref(body);
 }
 
+/* In reports, and not by the clock: a node that was frozen has heard nobody. */
+static uint64_t witness_silent_ms(const struct arbiter *a)
+{
+	unsigned int fewest = UINT_MAX;
+
+	for (unsigned int i = 0; i < a->cfg->witnesses; i++) {
+		unsigned int heard = 0;
+
+		for (unsigned int j = 0; j < a->cfg->witnesses; j++)
+			heard += a->unanswered[j] <= a->unanswered[i];
+		if (heard > a->cfg->witnesses / 2 && a->unanswered[i] < fewest)
+			fewest = a->unanswered[i];
+	}
+	return (uint64_t)fewest * REPORT_MS;
+}
+
 static void on_report_time(void *data)
 {
 	struct arbiter *a = data;
 
+	for (unsigned int i = 0; i < a->cfg->witnesses; i++)
+		a->unanswered[i] += a->unanswered[i] < UINT_MAX;
 	report(a, false);
 	a->report_armed = qb_loop_timer_add(a->loop, QB_LOOP_LOW,
 					    (uint64_t)REPORT_MS * NS_PER_MS, a,
@@ -582,6 +603,7 @@ const struct arbiter_ops arbiter_witness_ops = {
 	.request = witness_request,
 	.ticket = witness_ticket,
 	.watch = witness_watch,
+	.silent_ms = witness_silent_ms,
 	.ceased = witness_ceased,
 	.destroy = witness_destroy,
 };

@@ -81,8 +81,11 @@ static void rows_peer(FILE *f, const json_t *s)
 	if (up && show_num(s, "rtt_us") > 0)
 		fprintf(f, ", round trip %s",
 			show_us(show_num(s, "rtt_us"), rtt, sizeof(rtt)));
-	fprintf(f, "\n  %-10s %s, generation %lld\n", "ticket",
-		show_str(s, "ticket"), show_num(s, "generation"));
+	fprintf(f, "\n  %-10s %s, generation %lld%s\n", "ticket",
+		show_str(s, "ticket"), show_num(s, "generation"),
+		strcmp(show_str(s, "witnesses"), "lost") == 0
+			? "; no majority of the witnesses answers"
+			: "");
 }
 
 static void rows_epochs(FILE *f, const json_t *s)

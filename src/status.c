@@ -113,6 +113,7 @@ static void put_base(json_t *o, const struct vm_status *s)
 	put(o, "reason", text(s->reason));
 	put(o, "generation", number(s->generation));
 	put(o, "ticket", text(s->ticket));
+	put(o, "witnesses", text(s->witnesses));
 	put(o, "epoch_committed", number(s->epoch_committed));
 	put(o, "peer", text(s->peer));
 	put(o, "peer_address", text(s->peer_address));

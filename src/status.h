@@ -49,6 +49,7 @@ struct vm_status {
 	const char *reason;	 /* "" or one line */
 	uint64_t generation;
 	const char *ticket;	 /* "none", "protected(a,b)", "alone(a)" */
+	const char *witnesses;	 /* a majority: "reached" or "lost"; "none" */
 	uint64_t epoch_committed;
 	uint32_t interval_ms;
 	struct quantiles pause_us, dirty_pages, track_us, ack_us;

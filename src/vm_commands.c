@@ -33,6 +33,34 @@ static uint64_t rss_bytes(void)
 	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+/* A majority of the witnesses is lost to a primary when it has not answered for
+ * so long; to a backup sooner, so that of two whom the same fault cuts off the
+ * primary knows of the backup's before it looks for a better place. */
+#define LOST_MS 5000
+#define LOST_BACKUP_MS 2000
+
+static enum vm_role role_of(const struct vm *vm)
+{
+	return vm->primary != NULL || vm->phase == VM_BOOTING ||
+			       vm->phase == VM_ACTIVATING ||
+			       vm->phase == VM_CLEARING
+		       ? ROLE_PRIMARY
+		       : ROLE_BACKUP;
+}
+
+static const char *witnesses_of(const struct vm *vm)
+{
+	const struct env *env = &vm->env;
+
+	if (env->aops->silent_ms == NULL)
+		return "none";
+	return env->aops->silent_ms(env->arbiter) >=
+			       (role_of(vm) == ROLE_PRIMARY ? LOST_MS
+							    : LOST_BACKUP_MS)
+		       ? "lost"
+		       : "reached";
+}
+
 static void fill_common(struct vm *vm, struct vm_status *st, char *ticket,
 			size_t ticket_bytes)
 {
@@ -45,6 +73,7 @@ static void fill_common(struct vm *vm, struct vm_status *st, char *ticket,
 	st->reason = vm->reason;
 	st->generation = t->generation;
 	st->ticket = ticket_to_str(t, ticket, ticket_bytes);
+	st->witnesses = witnesses_of(vm);
 	st->interval_ms = env->cfg->interval_ms;
 	env->gops->stats(env->gate, &st->gate);
 	st->gate_name = env->gops->name;
@@ -56,15 +85,6 @@ static void fill_common(struct vm *vm, struct vm_status *st, char *ticket,
 	st->driver = env->dops->name;
 	st->tracker = env->dops->tracker_name(env->driver);
 	st->compression = env->cfg->compression;
-}
-
-static enum vm_role role_of(const struct vm *vm)
-{
-	return vm->primary != NULL || vm->phase == VM_BOOTING ||
-			       vm->phase == VM_ACTIVATING ||
-			       vm->phase == VM_CLEARING
-		       ? ROLE_PRIMARY
-		       : ROLE_BACKUP;
 }
 
 /* `side` adds what a primary knows. */
@@ -93,10 +113,11 @@ void vm_look(void *ctx, char *line, size_t bytes)
 	char ticket[TICKET_STR_MAX];
 
 	fill_role(vm, &st, primary_view);
-	snprintf(line, bytes, "%s %s, link %s, generation %llu %s",
+	snprintf(line, bytes, "%s %s, link %s, generation %llu %s, "
+		 "witnesses %s",
 		 vm_role_to_str(st.role), vm_state_to_str(st.state),
 		 st.link_up ? "up" : "down", (unsigned long long)t->generation,
-		 ticket_to_str(t, ticket, sizeof(ticket)));
+		 ticket_to_str(t, ticket, sizeof(ticket)), witnesses_of(vm));
 }
 
 static void cmd_status(struct vm *vm, struct ipc_request *req,

@@ -457,6 +457,7 @@ canned() {
 	remus_generation='99'
 	remus_peer='beta'
 	remus_reason='because'
+	remus_witnesses='${WITNESSES:-none}'
 	END
 	rm -f "$STUBS/config/remus-$VM-ticket"
 	[ "$5" -ne $DEGRADED ] || ra alpha monitor \
@@ -509,6 +510,32 @@ rm "$STUBS/located"
 wait_call "alpha crm_resource --cleanup --resource $VM --node alpha --operation monitor"
 ! called "alpha crm_resource --refresh --node alpha --resource $VM" ||
 	wrong "it refreshes what is known"
+
+begin "clients that reach the other node alone"
+tell_beta() { echo "$2" >"$STUBS/attr/remus-$VM-$1@beta"; }
+tell_beta state "backup standby"
+for case in lost/reached/500 reached/reached/2000 lost/lost/2000 lost//2000; do
+	IFS=/ read -r WITNESSES there score <<<"$case"
+	tell_beta witnesses "$there"
+	canned primary protected true 'protected(alpha,beta)' $PROMOTED \
+		"$score" "primary protected"
+	is "alpha's witnesses" "$(stub_attr alpha remus-$VM-witnesses)" \
+		"$WITNESSES"
+done
+# A backup that has nothing, or went away, is no better place.
+WITNESSES=lost
+tell_beta witnesses reached
+canned primary syncing true 'alone(alpha)' $DEGRADED 3000 "primary syncing"
+for state in "backup syncing" "backup stale" failed; do
+	tell_beta state "$state"
+	canned primary protected true 'protected(alpha,beta)' $PROMOTED 2000 \
+		"primary protected"
+done
+rm "$STUBS/attr/remus-$VM-state@beta"
+canned primary protected true 'protected(alpha,beta)' $PROMOTED 2000 \
+	"primary protected"
+canned backup standby true 'protected(beta,alpha)' $OK 1000 "backup standby"
+WITNESSES=none
 
 begin "demoted, because the cluster takes the other node for promoted too"
 canned primary alone false 'alone(alpha)' $DEGRADED 3000 "primary alone"

@@ -514,6 +514,44 @@ static void who_ceases_says_so_at_once(void **state)
 	assert_int_equal(ceased, WITNESSES);
 }
 
+static void on_time(void *data)
+{
+	qb_loop_stop(data);
+}
+
+/* So many reports to each of them. */
+static void report_times(struct world *w, unsigned int n)
+{
+	unsigned int until = reports + n * WITNESSES;
+	qb_loop_timer_handle timer;
+
+	while (reports < until) {
+		qb_loop_timer_add(w->loop, QB_LOOP_LOW, 20 * NS_PER_MS,
+				  w->loop, on_time, &timer);
+		qb_loop_run(w->loop);
+	}
+}
+
+static void a_majority_that_does_not_answer_is_told_of(void **state)
+{
+	struct world *w = *state;
+
+	report_times(w, 2);
+	witness[0].silent = true;
+	report_times(w, 6);
+	assert_true(ops->silent_ms(w->a) <= 400);
+	witness[2].silent = true;
+	report_times(w, 6);
+	assert_in_range(ops->silent_ms(w->a), 1000, 1600);
+	/* What it sleeps through is not counted: nobody was asked. */
+	usleep(1500000);
+	report_times(w, 1);
+	assert_in_range(ops->silent_ms(w->a), 1200, 2000);
+	witness[0].silent = false;
+	report_times(w, 2);
+	assert_true(ops->silent_ms(w->a) <= 400);
+}
+
 static void an_older_ticket_is_not_noted(void **state)
 {
 	struct world *w = *state;
@@ -542,6 +580,7 @@ int main(void)
 		T(a_ticket_that_others_changed_is_noticed),
 		T(a_lease_that_others_ended_is_lost),
 		T(who_ceases_says_so_at_once),
+		T(a_majority_that_does_not_answer_is_told_of),
 		T(an_older_ticket_is_not_noted),
 	};
 

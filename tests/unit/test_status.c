@@ -92,7 +92,8 @@ static long long num(const json_t *j, const char *key)
 static void json_has_every_member(void **state)
 {
 	static const char *const strings[] = {
-		"vm", "node", "role", "state", "reason", "ticket", "peer",
+		"vm", "node", "role", "state", "reason", "ticket",
+		"witnesses", "peer",
 		"peer_address", "driver", "tracker",
 	};
 	static const char *const numbers[] = {

@@ -1,0 +1,74 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck disable=SC2034,SC2153 # set here for those who source it
+#
+# Clients that do not reach the primary, although nothing else is wrong: the
+# clients' cables, and their witnesses.  See 70-witness.sh.
+
+# For SECONDS: Pacemaker has the guest at HOST and nowhere else.
+stays_at() { # HOST SECONDS
+	local end=$((SECONDS + $2))
+	while [ "$SECONDS" -lt "$end" ]; do
+		serves_now "$1" || { say "$1 has it no more"; return 1; }
+		sleep 1
+	done
+	promoted vm1-clone "$1"
+}
+
+# The fence device asks the witnesses too, and fails where they are not reached.
+clean_settled() {
+	on "$P" pcs stonith cleanup clients
+	settled
+}
+
+says_witnesses() { [ "$(vm_value vm1 "$1" .witnesses)" = "$2" ]; }
+
+# witnesses: the cable to the clients is cut, of the primary alone (fresh)
+case_w_client_cable() {
+	witnessed
+	unplug "$P" svc
+	wait_for 30 "vm1 promoted on $B" promoted vm1-clone "$B"
+	watch_goes_on
+	wait_for 60 "vm1 protected" vm_protected vm1
+	stays_at "$B" 15
+	plug "$P" svc
+	clean_settled
+	stays_at "$B" 5
+	watch_goes_on
+	# And back, for the same reason.
+	unplug "$B" svc
+	wait_for 30 "vm1 promoted on $P" promoted vm1-clone "$P"
+	plug "$B" svc
+	clean_settled
+	watch_goes_on
+	watch_end vm1 "$P $B $P"
+}
+
+# witnesses: one dies, then another; the cables of both nodes are cut: nobody moves (fresh)
+case_w_client_all() {
+	local c
+	witnessed
+	witness_crash w1
+	stays_at "$P" 12
+	says_witnesses "$P" reached
+	watch_goes_on
+	witness_crash w2
+	wait_for 20 "$P without a majority" says_witnesses "$P" lost
+	stays_at "$P" 12
+	watch_goes_on
+	witness_start w1
+	witness_start w2
+	wait_for 20 "$P with a majority" says_witnesses "$P" reached
+	for c in "$B" "$P"; do
+		unplug "$c" svc
+	done
+	wait_for 20 "$P without a majority" says_witnesses "$P" lost
+	stays_at "$P" 12
+	for c in "$P" "$B"; do
+		plug "$c" svc
+	done
+	clean_settled
+	stays_at "$P" 5
+	watch_goes_on
+	watch_end vm1 "$P"
+}
