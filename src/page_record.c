@@ -7,11 +7,11 @@
 #include <string.h>
 
 #include "codec_xrle.h"
+#include "varint.h"
 #include "wire.h"
 
 #define GAP_BITS 6
 #define GAP_MORE ((1u << GAP_BITS) - 1) /* a varint follows */
-#define VARINT_MAX 8
 /* Of 8 bytes: unrelated ones are seldom equal. */
 #define PROBE_CHANGED 7
 
@@ -29,42 +29,12 @@ const char *page_kind_to_str(unsigned int kind)
 	return kind < PAGE_KINDS ? names[kind] : "?";
 }
 
-static size_t put_varint(uint8_t *p, uint64_t v)
-{
-	size_t n = 0;
-
-	for (; v >= 0x80; v >>= 7)
-		p[n++] = (uint8_t)(v | 0x80);
-	p[n++] = (uint8_t)v;
-	return n;
-}
-
-/* False when there is no varint of at most VARINT_MAX bytes, in its shortest
- * form, in [*at, end). */
-static bool get_varint(const uint8_t **at, const uint8_t *end, uint64_t *v)
-{
-	const uint8_t *p = *at;
-
-	*v = 0;
-	for (unsigned int n = 0; n < VARINT_MAX && p != end; n++) {
-		uint8_t b = *p++;
-
-		*v |= (uint64_t)(b & 0x7f) << (7 * n);
-		if (b & 0x80)
-			continue;
-		if (b == 0 && n > 0)
-			return false;
-		*at = p;
-		return true;
-	}
-	return false;
-}
-
 void page_writer_init(struct page_writer *w, uint8_t *buf, size_t cap)
 {
 	memset(w, 0, sizeof(*w));
 	w->buf = buf;
 	w->cap = cap < WIRE_PAYLOAD_MAX ? cap : WIRE_PAYLOAD_MAX;
+	w->delta_max = PAGE_DELTA_MAX;
 }
 
 size_t page_writer_bytes(const struct page_writer *w)
@@ -103,30 +73,32 @@ static bool is_rewritten(const uint8_t *old, const uint8_t *new)
 
 /* A delta as the body, at p.  Returns its bytes, 0 when the pages are equal, or
  * -ENOSPC. */
-static int put_delta(uint8_t *p, const uint8_t *old, const uint8_t *new)
+static int put_delta(uint8_t *p, size_t delta_max, const uint8_t *old,
+		     const uint8_t *new)
 {
 	int r;
 
 	if (is_rewritten(old, new))
 		return -ENOSPC;
 	/* Behind one byte of length: most deltas need no more. */
-	r = xrle_encode(p + 1, PAGE_DELTA_MAX, old, new);
+	r = xrle_encode(p + 1, delta_max, old, new);
 	if (r <= 0)
 		return r;
 	if (r >= 0x80)
 		memmove(p + 2, p + 1, (size_t)r);
-	return (int)put_varint(p, (uint64_t)r) + r;
+	return (int)varint_put(p, (uint64_t)r) + r;
 }
 
 /* Write the body of the best kind at p, where at least REMUS_PAGE_SIZE bytes
  * are free.  Returns its bytes. */
-static size_t put_body(uint8_t *p, const uint8_t *old, const uint8_t *new,
-		       unsigned int kinds, enum page_kind *kind)
+static size_t put_body(uint8_t *p, size_t delta_max, const uint8_t *old,
+		       const uint8_t *new, unsigned int kinds,
+		       enum page_kind *kind)
 {
 	int r = -ENOSPC;
 
 	if (old != NULL && (kinds & 1u << PAGE_DELTA))
-		r = put_delta(p, old, new);
+		r = put_delta(p, delta_max, old, new);
 	else if (old != NULL && (kinds & 1u << PAGE_SAME))
 		r = page_equal(old, new) ? 0 : -ENOSPC;
 	if (r == 0 && (kinds & 1u << PAGE_SAME)) {
@@ -161,14 +133,14 @@ int page_writer_add(struct page_writer *w, gfn_t gfn, const uint8_t *old,
 		return -ENOSPC;
 	if (w->used == 0) {
 		*p++ = PAGE_RECORD_VERSION;
-		p += put_varint(p, gfn);
+		p += varint_put(p, gfn);
 		w->next = gfn;
 	}
 	gap = gfn - w->next;
 	tag = p++;
 	if (gap >= GAP_MORE)
-		p += put_varint(p, gap - GAP_MORE);
-	p += put_body(p, old, new, kinds, &chosen);
+		p += varint_put(p, gap - GAP_MORE);
+	p += put_body(p, w->delta_max, old, new, kinds, &chosen);
 	*tag = (uint8_t)((unsigned int)chosen << GAP_BITS |
 			 (gap < GAP_MORE ? gap : GAP_MORE));
 	w->used = (size_t)(p - w->buf);
@@ -195,7 +167,7 @@ static bool read_header(struct page_reader *r)
 		return false;
 	if (*r->at++ != PAGE_RECORD_VERSION)
 		return false;
-	return get_varint(&r->at, r->end, &r->next);
+	return varint_get(&r->at, r->end, &r->next);
 }
 
 static bool read_place(struct page_reader *r, struct page_record *out)
@@ -207,7 +179,7 @@ static bool read_place(struct page_reader *r, struct page_record *out)
 	out->kind = (enum page_kind)(*r->at >> GAP_BITS);
 	gap = *r->at++ & GAP_MORE;
 	if (gap == GAP_MORE) {
-		if (!get_varint(&r->at, r->end, &more))
+		if (!varint_get(&r->at, r->end, &more))
 			return false;
 		gap += more;
 	}
@@ -225,7 +197,7 @@ static bool read_body(struct page_reader *r, struct page_record *out)
 	if (out->kind == PAGE_RAW)
 		len = REMUS_PAGE_SIZE;
 	if (out->kind == PAGE_DELTA &&
-	    (!get_varint(&r->at, r->end, &len) || len < XRLE_MIN ||
+	    (!varint_get(&r->at, r->end, &len) || len < XRLE_MIN ||
 	     len > PAGE_DELTA_MAX))
 		return false;
 	if (len > (size_t)(r->end - r->at))

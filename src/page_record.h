@@ -51,10 +51,12 @@ const char *page_kind_to_str(unsigned int kind);
 #define PAGE_WRITER_CAP_MIN (PAGE_PAYLOAD_HEADER_MAX + PAGE_RECORD_MAX)
 
 /* Private, but for records[], which may be read: records of each kind since
- * page_writer_init(). */
+ * page_writer_init(); and for delta_max, which may be lowered after it: pages
+ * with a longer delta go RAW (page_pack.h). */
 struct page_writer {
 	uint8_t *buf;
 	size_t cap, used;
+	size_t delta_max;
 	gfn_t next;		      /* lowest gfn that may come */
 	uint64_t records[PAGE_KINDS];
 };

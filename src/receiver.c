@@ -7,6 +7,7 @@
 
 #include "capture.h"
 #include "digest.h"
+#include "page_pack.h"
 #include "page_record.h"
 #include "stage.h"
 #include "util.h"
@@ -23,6 +24,7 @@ struct receiver {
 	uint64_t npages;
 	struct stage *stage;
 	struct digest *digest;
+	struct page_unpacker *unpacker;
 	struct buffer device;	 /* of the open epoch; bytes: set by END */
 	struct buffer committed; /* of the committed one */
 	struct segments *output, *committed_output;
@@ -43,7 +45,9 @@ int receiver_new(struct receiver **out, uint8_t *image, uint64_t npages)
 	r->output = segments_new();
 	r->committed_output = segments_new();
 	if (r->digest == NULL || r->output == NULL ||
-	    r->committed_output == NULL || stage_new(&r->stage, image, npages) < 0) {
+	    r->committed_output == NULL ||
+	    stage_new(&r->stage, image, npages) < 0 ||
+	    page_unpacker_new(&r->unpacker) < 0) {
 		receiver_free(r);
 		return -ENOMEM;
 	}
@@ -57,6 +61,7 @@ void receiver_free(struct receiver *r)
 		return;
 	stage_free(r->stage);
 	digest_free(r->digest);
+	page_unpacker_free(r->unpacker);
 	segments_free(r->output);
 	segments_free(r->committed_output);
 	free(r->device.data);
@@ -73,27 +78,51 @@ void receiver_begin(struct receiver *r, const struct wire_begin *b)
 	digest_start(r->digest);
 }
 
-int receiver_pages(struct receiver *r, const uint8_t *payload, size_t len)
+/* Hands each record of a payload to take(), which returns 0 or -errno. */
+static int for_each_record(struct receiver *r, const uint8_t *payload,
+			   size_t len, uint64_t npages,
+			   int (*take)(struct receiver *r,
+				       const struct page_record *rec))
 {
+	struct page_payload plain;
 	struct page_reader reader;
 	struct page_record rec;
-	int more;
+	uint64_t n = 0;
+	int rc = page_unpack(r->unpacker, payload, len, npages, &plain), more;
 
-	if (r->device.blocks > 0)
-		return -EBADMSG; /* the device state comes last */
-	page_reader_init(&reader, payload, len, r->npages);
+	if (rc < 0)
+		return rc;
+	page_reader_init(&reader, plain.data, plain.bytes, npages);
 	while ((more = page_reader_next(&reader, &rec)) == 1) {
-		uint8_t *page = r->direct
-				? r->image + (size_t)rec.gfn * REMUS_PAGE_SIZE
-				: stage_page(r->stage, rec.gfn);
-		int rc = page_record_apply(&rec, page);
-
+		rc = take(r, &rec);
 		if (rc < 0)
 			return rc;
-		digest_page(r->digest, rec.gfn, page);
-		r->records++;
+		n++;
 	}
+	if (more == 0 && plain.records != 0 && plain.records != n)
+		return -EBADMSG;
 	return more;
+}
+
+static int take_page(struct receiver *r, const struct page_record *rec)
+{
+	uint8_t *page = r->direct
+			? r->image + (size_t)rec->gfn * REMUS_PAGE_SIZE
+			: stage_page(r->stage, rec->gfn);
+	int rc = page_record_apply(rec, page);
+
+	if (rc < 0)
+		return rc;
+	digest_page(r->digest, rec->gfn, page);
+	r->records++;
+	return 0;
+}
+
+int receiver_pages(struct receiver *r, const uint8_t *payload, size_t len)
+{
+	if (r->device.blocks > 0)
+		return -EBADMSG; /* the device state comes last */
+	return for_each_record(r, payload, len, r->npages, take_page);
 }
 
 static int grow(struct buffer *b, uint64_t blocks)
@@ -128,29 +157,28 @@ static uint8_t *next_block(struct receiver *r)
 	return block;
 }
 
+static int take_block(struct receiver *r, const struct page_record *rec)
+{
+	uint8_t *block;
+	int rc;
+
+	if (rec->gfn != r->device.blocks)
+		return -EBADMSG;
+	block = next_block(r);
+	if (block == NULL)
+		return -ENOMEM;
+	rc = page_record_apply(rec, block);
+	if (rc < 0)
+		return rc;
+	r->device.blocks++;
+	return 0;
+}
+
 int receiver_device(struct receiver *r, const uint8_t *payload, size_t len)
 {
-	struct page_reader reader;
-	struct page_record rec;
-	int more;
-
-	page_reader_init(&reader, payload, len,
-			 CAPTURE_DEVICE_MAX / REMUS_PAGE_SIZE);
-	while ((more = page_reader_next(&reader, &rec)) == 1) {
-		uint8_t *block;
-		int rc;
-
-		if (rec.gfn != r->device.blocks)
-			return -EBADMSG;
-		block = next_block(r);
-		if (block == NULL)
-			return -ENOMEM;
-		rc = page_record_apply(&rec, block);
-		if (rc < 0)
-			return rc;
-		r->device.blocks++;
-	}
-	return more;
+	return for_each_record(r, payload, len,
+			       CAPTURE_DEVICE_MAX / REMUS_PAGE_SIZE,
+			       take_block);
 }
 
 int receiver_output(struct receiver *r, const uint8_t *payload, size_t len)

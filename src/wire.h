@@ -55,7 +55,10 @@ struct wire_header {
 
 /* In use when both HELLOs have the bit. */
 #define WIRE_CAP_OUTPUT 0x1u
-#define WIRE_CAPABILITIES WIRE_CAP_OUTPUT /* what this side can do */
+/* page records version 2 in PAGES and DEVICE (page_pack.h) */
+#define WIRE_CAP_PACKED 0x2u
+/* what this side can do */
+#define WIRE_CAPABILITIES (WIRE_CAP_OUTPUT | WIRE_CAP_PACKED)
 
 enum wire_role { WIRE_ROLE_PRIMARY = 1, WIRE_ROLE_BACKUP = 2 };
 

@@ -17,6 +17,7 @@
 
 #include "capture.h"
 #include "digest.h"
+#include "page_pack.h"
 #include "page_record.h"
 #include "receiver.h"
 #include "segment_frames.h"
@@ -312,6 +313,84 @@ static void each_number_of_end_must_be_right(void **state)
 		committed_is_untouched(w);
 	}
 	whole_epoch(w, false);
+}
+
+/* ---- packed ---- */
+
+/* Both payloads of the epoch as version 2 says it, which claims `more` records
+ * than there are. */
+static void pack(struct world *w, int more)
+{
+	static uint8_t out[sizeof(w->pages)];
+	uint64_t blocks = (DEVICE_BYTES + REMUS_PAGE_SIZE - 1) /
+			  REMUS_PAGE_SIZE;
+	struct page_packer *p;
+	int n;
+
+	assert_int_equal(page_packer_new(&p), 0);
+	n = page_pack(p, out, sizeof(out), w->pages, w->pages_len,
+		      w->records + (uint64_t)more);
+	assert_true(n > 0);
+	memcpy(w->pages, out, (size_t)n);
+	w->pages_len = (size_t)n;
+	n = page_pack(p, out, sizeof(out), w->devs, w->devs_len,
+		      blocks + (uint64_t)more);
+	assert_true(n > 0);
+	memcpy(w->devs, out, (size_t)n);
+	w->devs_len = (size_t)n;
+	page_packer_free(p);
+}
+
+static void a_packed_epoch_is_an_epoch(void **state)
+{
+	struct world *w = *state;
+	struct wire_end end;
+
+	for (int direct = 0; direct < 2; direct++) {
+		begin(w, direct);
+		encode(w, !direct);
+		pack(w, 0);
+		assert_int_equal(feed(w, w->pages, w->pages_len, false), 0);
+		assert_int_equal(receiver_records(w->r), w->records);
+		assert_int_equal(feed(w, w->devs, w->devs_len, true), 0);
+		end = right_end(w, !direct);
+		commit(w, &end);
+		change(w);
+	}
+}
+
+static void another_number_of_records_than_packed_is_refused(void **state)
+{
+	struct world *w = *state;
+
+	begin(w, false);
+	encode(w, true);
+	pack(w, 1);
+	assert_int_equal(feed(w, w->pages, w->pages_len, false), -EBADMSG);
+	receiver_drop(w->r);
+	begin(w, false);
+	assert_int_equal(feed(w, w->devs, w->devs_len, true), -EBADMSG);
+	receiver_drop(w->r);
+	committed_is_untouched(w);
+	whole_epoch(w, false);
+}
+
+static void a_packed_payload_is_cut_at_every_byte(void **state)
+{
+	struct world *w = *state;
+
+	encode(w, true);
+	pack(w, 0);
+	for (size_t n = 0; n < w->devs_len; n++) {
+		begin(w, false);
+		assert_int_equal(feed(w, w->devs, n, true), -EBADMSG);
+	}
+	for (size_t n = 0; n < w->pages_len; n += n < 100 ? 1 : 97) {
+		begin(w, false);
+		assert_int_equal(feed(w, w->pages, n, false), -EBADMSG);
+	}
+	receiver_drop(w->r);
+	committed_is_untouched(w);
 }
 
 /* ---- output ---- */
@@ -653,6 +732,9 @@ int main(void)
 		TEST(staged_is_not_committed_until_commit),
 		TEST(a_new_begin_drops_what_was_open),
 		TEST(each_number_of_end_must_be_right),
+		TEST(a_packed_epoch_is_an_epoch),
+		TEST(another_number_of_records_than_packed_is_refused),
+		TEST(a_packed_payload_is_cut_at_every_byte),
 		TEST(output_is_that_of_the_committed_epoch),
 		TEST(an_epoch_without_output_has_none),
 		TEST(output_cut_off_is_refused),

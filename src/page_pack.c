@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* page_pack.c - see page_pack.h and remus-page-records(7). */
+#include "page_pack.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <zstd.h>
+
+#include "page_record.h"
+#include "varint.h"
+#include "wire.h"
+
+/* Fast enough not to be what checkpoints wait for, and still smaller than level
+ * 1 makes of the bare XOR. */
+#define LEVEL (-1)
+/* version and records */
+#define HEADER_MAX (1 + VARINT_BYTES_MAX)
+
+struct page_packer {
+	ZSTD_CCtx *zstd;
+};
+
+struct page_unpacker {
+	ZSTD_DCtx *zstd;
+	uint8_t *buf; /* WIRE_PAYLOAD_MAX bytes, from the first packed one on */
+};
+
+int page_packer_new(struct page_packer **out)
+{
+	struct page_packer *p = calloc(1, sizeof(*p));
+
+	if (p == NULL)
+		return -ENOMEM;
+	p->zstd = ZSTD_createCCtx();
+	if (p->zstd == NULL ||
+	    ZSTD_isError(ZSTD_CCtx_setParameter(
+		    p->zstd, ZSTD_c_compressionLevel, LEVEL))) {
+		page_packer_free(p);
+		return -ENOMEM;
+	}
+	*out = p;
+	return 0;
+}
+
+void page_packer_free(struct page_packer *p)
+{
+	if (p == NULL)
+		return;
+	ZSTD_freeCCtx(p->zstd);
+	free(p);
+}
+
+int page_pack(struct page_packer *p, uint8_t *dst, size_t cap,
+	      const uint8_t *payload, size_t len, uint64_t records)
+{
+	uint8_t *at = dst;
+	size_t r;
+
+	if (cap < HEADER_MAX)
+		return -ENOSPC;
+	*at++ = PAGE_PACK_VERSION;
+	at += varint_put(at, records);
+	r = ZSTD_compress2(p->zstd, at, cap - (size_t)(at - dst), payload, len);
+	/* Only for want of room, or of memory: sent as it is in both cases. */
+	if (ZSTD_isError(r))
+		return -ENOSPC;
+	return (int)((size_t)(at - dst) + r);
+}
+
+int page_unpacker_new(struct page_unpacker **out)
+{
+	struct page_unpacker *u = calloc(1, sizeof(*u));
+
+	if (u == NULL)
+		return -ENOMEM;
+	*out = u;
+	return 0;
+}
+
+void page_unpacker_free(struct page_unpacker *u)
+{
+	if (u == NULL)
+		return;
+	ZSTD_freeDCtx(u->zstd);
+	free(u->buf);
+	free(u);
+}
+
+/* Memory for it, once a peer sends such payloads at all. */
+static bool get_ready(struct page_unpacker *u)
+{
+	if (u->zstd == NULL)
+		u->zstd = ZSTD_createDCtx();
+	if (u->buf == NULL)
+		u->buf = malloc(WIRE_PAYLOAD_MAX);
+	return u->zstd != NULL && u->buf != NULL;
+}
+
+/* The bytes that the frame at[0..len) claims to hold; 0 when it is not exactly
+ * one frame that says so, or they are more than `records` can need. */
+static size_t claimed_bytes(const uint8_t *at, size_t len, uint64_t records)
+{
+	unsigned long long bytes = ZSTD_getFrameContentSize(at, len);
+	uint64_t most = WIRE_PAYLOAD_MAX;
+
+	if (records < most / PAGE_RECORD_MAX)
+		most = PAGE_PAYLOAD_HEADER_MAX + records * PAGE_RECORD_MAX;
+	/* Unknown and error are numbers above any bound. */
+	if (bytes > most || ZSTD_findFrameCompressedSize(at, len) != len)
+		return 0;
+	return (size_t)bytes;
+}
+
+int page_unpack(struct page_unpacker *u, const uint8_t *payload, size_t len,
+		uint64_t npages, struct page_payload *out)
+{
+	const uint8_t *at = payload, *end = payload + len;
+	size_t bytes;
+
+	*out = (struct page_payload){ .data = payload, .bytes = len };
+	if (len == 0 || *at != PAGE_PACK_VERSION)
+		return 0;
+	at++;
+	if (len > WIRE_PAYLOAD_MAX || !varint_get(&at, end, &out->records) ||
+	    out->records == 0 || out->records > npages)
+		return -EBADMSG;
+	bytes = claimed_bytes(at, (size_t)(end - at), out->records);
+	if (bytes == 0)
+		return -EBADMSG;
+	if (!get_ready(u))
+		return -ENOMEM;
+	if (ZSTD_decompressDCtx(u->zstd, u->buf, bytes, at,
+				(size_t)(end - at)) != bytes)
+		return -EBADMSG;
+	out->data = u->buf;
+	out->bytes = bytes;
+	return 0;
+}

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Packed page records: what comes out is what went in, and any bytes may be
+ * given to page_unpack(): decompression bombs, frames that lie, frames that are
+ * cut.  What is read is put where the byte behind it cannot be touched.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <zstd.h>
+
+#include <cmocka.h>
+
+#include "golden_vector.h"
+#include "page_pack.h"
+#include "page_record.h"
+#include "wire.h"
+
+#define PAGE REMUS_PAGE_SIZE
+#define NPAGES 4096u
+#define ROOM ((size_t)2 << 20)
+
+static uint8_t payload[WIRE_PAYLOAD_MAX], packed[ROOM];
+static struct page_packer *packer;
+static struct page_unpacker *unpacker;
+
+static int begin(void **state)
+{
+	(void)state;
+	return page_packer_new(&packer) < 0 || page_unpacker_new(&unpacker) < 0;
+}
+
+static int end(void **state)
+{
+	(void)state;
+	page_packer_free(packer);
+	page_unpacker_free(unpacker);
+	return 0;
+}
+
+/* A copy of what is to be read, at the end of what may be read. */
+static const uint8_t *guarded(const uint8_t *src, size_t bytes)
+{
+	static uint8_t *area;
+
+	if (area == NULL) {
+		area = mmap(NULL, ROOM + PAGE, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		assert_ptr_not_equal(area, MAP_FAILED);
+		assert_int_equal(mprotect(area + ROOM, PAGE, PROT_NONE), 0);
+	}
+	assert_true(bytes <= ROOM);
+	return memmove(area + ROOM - bytes, src, bytes);
+}
+
+static int unpack(const uint8_t *src, size_t bytes, struct page_payload *out)
+{
+	return page_unpack(unpacker, guarded(src, bytes), bytes, NPAGES, out);
+}
+
+/* `pages` pages, all raw when step is 0. */
+static size_t make_payload(unsigned int pages, size_t step)
+{
+	uint8_t old[PAGE], new[PAGE];
+	struct page_writer w;
+
+	page_writer_init(&w, payload, sizeof(payload));
+	for (unsigned int gfn = 0; gfn < pages; gfn++) {
+		fill_lcg(old, gfn);
+		memcpy(new, old, PAGE);
+		for (size_t i = gfn % 7; step > 0 && i < PAGE; i += step)
+			new[i] ^= 0x11;
+		assert_int_equal(page_writer_add(&w, gfn, step > 0 ? old : NULL,
+						 new, PAGE_ALLOW_ALL, NULL), 0);
+	}
+	return page_writer_bytes(&w);
+}
+
+static void what_comes_out_is_what_went_in(void **state)
+{
+	static const struct {
+		unsigned int pages;
+		size_t step;
+	} cases[] = { { 16, 400 }, { 250, 90 }, { 200, 3000 } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		unsigned int pages = cases[i].pages;
+		size_t len = make_payload(pages, cases[i].step);
+		int n = page_pack(packer, packed, len - 1, payload, len, pages);
+		struct page_payload out;
+
+		assert_true(n > 0 && (size_t)n < len);
+		assert_int_equal(packed[0], PAGE_PACK_VERSION);
+		assert_int_equal(unpack(packed, (size_t)n, &out), 0);
+		assert_int_equal(out.records, pages);
+		assert_int_equal(out.bytes, len);
+		assert_memory_equal(out.data, payload, len);
+	}
+}
+
+static void no_gain_is_not_packed(void **state)
+{
+	size_t len = make_payload(1, 0);
+
+	(void)state;
+	assert_int_equal(page_pack(packer, packed, len - 1, payload, len, 1),
+			 -ENOSPC);
+	for (size_t cap = 0; cap < 20; cap++)
+		assert_int_equal(page_pack(packer, packed, cap, payload, len,
+					   1), -ENOSPC);
+}
+
+static void never_behind_cap(void **state)
+{
+	size_t len = make_payload(200, 300);
+	int n = page_pack(packer, packed, sizeof(packed), payload, len, 200);
+
+	(void)state;
+	assert_true(n > 0);
+	for (size_t cap = 0; cap < (size_t)n; cap++) {
+		memset(packed + cap, 0x5c, 64);
+		assert_int_equal(page_pack(packer, packed, cap, payload, len,
+					   200), -ENOSPC);
+		for (size_t i = 0; i < 64; i++)
+			assert_int_equal(packed[cap + i], 0x5c);
+	}
+}
+
+static void other_versions_are_handed_on(void **state)
+{
+	const uint8_t some[] = { 1, 0, 0x40 };
+	struct page_payload out;
+	const uint8_t *at = guarded(some, sizeof(some));
+
+	(void)state;
+	assert_int_equal(page_unpack(unpacker, at, 3, NPAGES, &out), 0);
+	assert_ptr_equal(out.data, at);
+	assert_int_equal(out.bytes, 3);
+	assert_int_equal(out.records, 0);
+	assert_int_equal(unpack(some, 0, &out), 0);
+	assert_int_equal(out.bytes, 0);
+}
+
+/* The payload 01 10, then 40 times 40 (pages 16 to 55 are zero), from a file by
+ * `zstd -1 --no-check` of zstd 1.5.4. */
+static void golden_payload(void **state)
+{
+	const uint8_t golden[] = {
+		2, 40, 0x28, 0xb5, 0x2f, 0xfd, 0x20, 0x2a, 0x4d, 0x00, 0x00,
+		0x18, 0x01, 0x10, 0x40, 0x01, 0x00, 0x4a, 0x30, 0x04
+	};
+	struct page_payload out;
+
+	(void)state;
+	assert_int_equal(unpack(golden, sizeof(golden), &out), 0);
+	assert_int_equal(out.records, 40);
+	assert_int_equal(out.bytes, 42);
+	assert_int_equal(out.data[0], 1);
+	assert_int_equal(out.data[1], 0x10);
+	for (size_t i = 2; i < 42; i++)
+		assert_int_equal(out.data[i], 0x40);
+}
+
+/* ---- hostile ---- */
+
+/* A payload that claims `records`, around zstd's frame of `bytes` bytes of
+ * zeroes; with or without the size of its content in it. */
+static size_t bomb(uint64_t records, size_t bytes, int with_size)
+{
+	uint8_t *zeroes = calloc(1, bytes);
+	ZSTD_CCtx *z = ZSTD_createCCtx();
+	size_t head = 1, r;
+
+	assert_non_null(zeroes);
+	assert_non_null(z);
+	packed[0] = PAGE_PACK_VERSION;
+	for (; records >= 0x80; records >>= 7)
+		packed[head++] = (uint8_t)(records | 0x80);
+	packed[head++] = (uint8_t)records;
+	ZSTD_CCtx_setParameter(z, ZSTD_c_contentSizeFlag, with_size);
+	r = ZSTD_compress2(z, packed + head, sizeof(packed) - head, zeroes,
+			   bytes);
+	assert_false(ZSTD_isError(r));
+	ZSTD_freeCCtx(z);
+	free(zeroes);
+	return head + r;
+}
+
+static void bombs_are_refused(void **state)
+{
+	struct page_payload out;
+	size_t most = PAGE_PAYLOAD_HEADER_MAX + 3 * PAGE_RECORD_MAX, n;
+
+	(void)state;
+	/* more than so many pages need */
+	n = bomb(3, most, 1);
+	assert_int_equal(unpack(packed, n, &out), 0);
+	assert_int_equal(out.bytes, most);
+	n = bomb(3, most + 1, 1);
+	assert_int_equal(unpack(packed, n, &out), -EBADMSG);
+	/* more than a payload can be */
+	n = bomb(NPAGES, WIRE_PAYLOAD_MAX, 1);
+	assert_int_equal(unpack(packed, n, &out), 0);
+	n = bomb(NPAGES, WIRE_PAYLOAD_MAX + 1, 1);
+	assert_int_equal(unpack(packed, n, &out), -EBADMSG);
+	n = bomb(NPAGES, (size_t)1 << 30, 1);
+	assert_true(n < WIRE_PAYLOAD_MAX);
+	assert_int_equal(unpack(packed, n, &out), -EBADMSG);
+	/* does not say how much */
+	n = bomb(NPAGES, 5000, 0);
+	assert_int_equal(unpack(packed, n, &out), -EBADMSG);
+	/* as many records as there are not pages, or none */
+	n = bomb(NPAGES + 1, 5000, 1);
+	assert_int_equal(unpack(packed, n, &out), -EBADMSG);
+	n = bomb(0, 5000, 1);
+	assert_int_equal(unpack(packed, n, &out), -EBADMSG);
+}
+
+static void frames_that_lie_are_refused(void **state)
+{
+	struct page_payload out;
+	size_t len = make_payload(100, 400);
+	int n = page_pack(packer, packed, len, payload, len, 100);
+	static uint8_t bad[ROOM];
+	/* behind version, records and magic: descriptor with a size of 2 */
+	const size_t size_at = 2 + 4 + 1;
+
+	(void)state;
+	assert_true(n > 0);
+	assert_int_equal(packed[size_at - 1] & 0xe3, 0x60);
+	for (int by = -300; by <= 300; by += 100) {
+		unsigned int claim = packed[size_at] +
+				     (packed[size_at + 1] * 256u) +
+				     (unsigned int)by;
+
+		memcpy(bad, packed, (size_t)n);
+		bad[size_at] = (uint8_t)claim;
+		bad[size_at + 1] = (uint8_t)(claim >> 8);
+		assert_int_equal(unpack(bad, (size_t)n, &out),
+				 by == 0 ? 0 : -EBADMSG);
+	}
+	/* two frames; a frame and a byte; an empty or skippable frame */
+	memcpy(bad, packed, (size_t)n);
+	memcpy(bad + n, packed + 2, (size_t)n - 2);
+	assert_int_equal(unpack(bad, 2 * (size_t)n - 2, &out), -EBADMSG);
+	assert_int_equal(unpack(bad, (size_t)n + 1, &out), -EBADMSG);
+	memcpy(bad, "\x02\x01\x50\x2a\x4d\x18\x04\x00\x00\x00" "abcd", 14);
+	assert_int_equal(unpack(bad, 14, &out), -EBADMSG);
+	memcpy(bad, "\x02\x01\x28\xb5\x2f\xfd\x20\x00\x01\x00\x00", 11);
+	assert_int_equal(unpack(bad, 11, &out), -EBADMSG);
+	/* a number that is not the shortest */
+	memcpy(bad, packed, (size_t)n);
+	memmove(bad + 3, packed + 2, (size_t)n - 2);
+	bad[1] = 0xe4, bad[2] = 0x00;
+	assert_int_equal(unpack(bad, (size_t)n + 1, &out), -EBADMSG);
+}
+
+static void truncation_at_every_byte(void **state)
+{
+	struct page_payload out;
+	size_t len = make_payload(60, 80);
+	int n = page_pack(packer, packed, len, payload, len, 60);
+
+	(void)state;
+	assert_true(n > 200);
+	for (int i = 1; i < n; i++)
+		assert_int_equal(unpack(packed, (size_t)i, &out), -EBADMSG);
+	assert_int_equal(unpack(packed, (size_t)n, &out), 0);
+}
+
+/* Whatever it is then, it stays within bounds. */
+static void bit_flips(void **state)
+{
+	struct page_payload out;
+	size_t len = make_payload(60, 80);
+	int n = page_pack(packer, packed, len, payload, len, 60), refused = 0;
+
+	(void)state;
+	assert_true(n > 200);
+	for (int bit = 0; bit < 8 * n; bit++) {
+		int rc;
+
+		packed[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		rc = unpack(packed, (size_t)n, &out);
+		assert_true(rc == 0 || rc == -EBADMSG);
+		assert_true(rc < 0 || out.bytes <= WIRE_PAYLOAD_MAX);
+		refused += rc < 0;
+		packed[bit / 8] ^= (uint8_t)(1 << bit % 8);
+	}
+	assert_true(refused > 100);
+	assert_int_equal(unpack(packed, (size_t)n, &out), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_comes_out_is_what_went_in),
+		cmocka_unit_test(no_gain_is_not_packed),
+		cmocka_unit_test(never_behind_cap),
+		cmocka_unit_test(other_versions_are_handed_on),
+		cmocka_unit_test(golden_payload),
+		cmocka_unit_test(bombs_are_refused),
+		cmocka_unit_test(frames_that_lie_are_refused),
+		cmocka_unit_test(truncation_at_every_byte),
+		cmocka_unit_test(bit_flips),
+	};
+
+	return cmocka_run_group_tests(tests, begin, end);
+}
