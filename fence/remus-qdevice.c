@@ -7,7 +7,6 @@
  * more; 1 could not start, or corosync is gone; 2 usage or configuration.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <qb/qbdefs.h>
 #include <qb/qblog.h>
@@ -19,6 +18,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "background.h"
 #include "log.h"
 #include "qdevice_daemon.h"
 #include "qdevice_status.h"
@@ -265,42 +265,6 @@ static int parse(int argc, char **argv, struct options *o)
 	return 0;
 }
 
-/* The parent stays until the child has started, so that its exit code tells.
- * Returns, in the child, the descriptor to report to. */
-static int go_background(void)
-{
-	char byte = 1;
-	int ends[2];
-	pid_t pid;
-
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return -errno;
-	pid = fork();
-	if (pid < 0)
-		return -errno;
-	if (pid > 0) {
-		close(ends[1]);
-		if (read(ends[0], &byte, 1) != 1)
-			byte = 1;
-		_exit(byte);
-	}
-	close(ends[0]);
-	setsid();
-	return chdir("/") < 0 ? -errno : ends[1];
-}
-
-static void report(int fd, int code)
-{
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	char byte = (char)code;
-
-	for (int i = 0; i <= 2 && null >= 0 && code == 0; i++)
-		dup2(null, i);
-	if (write(fd, &byte, 1) != 1)
-		qb_log(LOG_WARNING, "the starter did not wait");
-	close(fd);
-}
-
 static int32_t on_signal(int32_t sig, void *data)
 {
 	struct daemon *d = data;
@@ -373,7 +337,7 @@ static int run(struct daemon *d, const struct options *o, int report_fd)
 			fprintf(stderr, "remus-qdevice: %s\n", err);
 	}
 	if (report_fd >= 0)
-		report(report_fd, code);
+		background_report(report_fd, code);
 	if (rc == 0) {
 		qb_log(LOG_NOTICE, "remus-qdevice " PACKAGE_VERSION);
 		qb_loop_run(d->loop);
@@ -394,7 +358,7 @@ int main(int argc, char **argv)
 	if (rc != 0)
 		return rc - 1;
 	if (!o.foreground) {
-		fd = go_background();
+		fd = background();
 		if (fd < 0) {
 			fprintf(stderr, "remus-qdevice: cannot fork: %s\n",
 				strerror(-fd));

@@ -22,6 +22,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "background.h"
 #include "log.h"
 #include "util.h"
 #include "vm.h"
@@ -152,46 +153,6 @@ static int store_pid(int fd)
 	return 0;
 }
 
-/* Into the background.  The parent stays until the child has started, so that
- * its exit code tells.  Returns, in the child, the descriptor to report to. */
-static int go_background(void)
-{
-	char byte = 1;
-	int ends[2];
-	pid_t pid;
-
-	if (pipe(ends) < 0)
-		return -errno;
-	pid = fork();
-	if (pid < 0)
-		return -errno;
-	if (pid > 0) {
-		close(ends[1]);
-		if (read(ends[0], &byte, 1) != 1)
-			byte = 1;
-		_exit(byte);
-	}
-	close(ends[0]);
-	fcntl(ends[1], F_SETFD, FD_CLOEXEC);
-	setsid();
-	if (chdir("/") < 0)
-		return -errno;
-	return ends[1];
-}
-
-static void detach_stdio(int report_fd)
-{
-	char ok = 0;
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	if (null >= 0)
-		for (int fd = 0; fd <= 2; fd++)
-			dup2(null, fd);
-	if (write(report_fd, &ok, 1) != 1)
-		qb_log(LOG_WARNING, "the starter did not wait");
-	close(report_fd);
-}
-
 static int32_t on_signal(int32_t sig, void *data)
 {
 	qb_log(LOG_NOTICE, "signal %d: ending the guest and stopping", sig);
@@ -212,7 +173,7 @@ static int run(const struct options *o, struct vm_config *cfg, int self,
 		return set_err(err, err_bytes, -ENOMEM, "out of memory");
 	}
 	if (!o->foreground) {
-		report = go_background();
+		report = background();
 		if (report < 0) {
 			vm_config_free(cfg);
 			return set_err(err, err_bytes, report, "cannot fork");
@@ -231,7 +192,7 @@ static int run(const struct options *o, struct vm_config *cfg, int self,
 	qb_loop_signal_add(loop, QB_LOOP_HIGH, SIGINT, vm, on_signal, &intr);
 	if (!o->foreground) {
 		log_init("remusd", false, o->verbosity);
-		detach_stdio(report);
+		background_report(report, 0);
 	}
 	qb_log(LOG_NOTICE, "%s: remusd " PACKAGE_VERSION " on %s", cfg->name,
 	       cfg->node[self].name);
