@@ -71,10 +71,15 @@ int ticket_move(const struct ticket *now, const struct arbiter_request *r,
 		set_ticket(next, now->generation, TICKET_ALONE, self, "");
 		break;
 	case ARBITER_NOTE:
-		/* Newer, or the very same: two `alone` of one generation but
-		 * of different holders is what must never be. */
+		/* Newer, or the very same.  Two `alone` of one generation but
+		 * of different holders is what must never be, unless somebody
+		 * vouched wrongly: then who is told this is a backup, and lost
+		 * its own guest, or it would not be one.  From here on it may
+		 * less than before. */
 		ok = ticket_cmp(&r->told, now) > 0 ||
-		     ticket_equal(&r->told, now);
+		     ticket_equal(&r->told, now) ||
+		     (ticket_cmp(&r->told, now) == 0 && is_alone(now, self) &&
+		      is_alone(&r->told, peer));
 		*next = r->told;
 		break;
 	case ARBITER_ENDED:

@@ -562,6 +562,16 @@ static void an_older_ticket_is_not_noted(void **state)
 	is(w, 4, "alone(b)");
 }
 
+/* Which is never, with witnesses; but their memory may have been lost. */
+static void two_alone_in_one_generation_do_not_last_for_ever(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(ask(w, ARBITER_COLD_BOOT), 0);
+	assert_int_equal(note(w, ticket_of(1, TICKET_ALONE, "b", "")), 0);
+	is(w, 1, "alone(b)");
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -582,6 +592,7 @@ int main(void)
 		T(who_ceases_says_so_at_once),
 		T(a_majority_that_does_not_answer_is_told_of),
 		T(an_older_ticket_is_not_noted),
+		T(two_alone_in_one_generation_do_not_last_for_ever),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
