@@ -19,6 +19,7 @@
 #   witness_block HOST NAME, witness_unblock HOST NAME
 #                              nothing passes between the two (an asymmetric cut)
 #   witness_end                all of them, with their hosts
+#   witness_wipe               their disks too
 #
 # Needs hosts.sh.
 WITNESSES=(w1 w2 w3)
@@ -129,5 +130,13 @@ witness_end() {
 	local w
 	for w in "${WITNESSES[@]}"; do
 		! host_running "$w" || host_kill "$w"
+	done
+}
+
+witness_wipe() {
+	local w
+	witness_end
+	for w in "${WITNESSES[@]}"; do
+		rm -rf "${LAB_DIR:?}/$w"/{disk,etc,lib}
 	done
 }

@@ -2,14 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck disable=SC2034,SC2153 # set here for those who source it
 
-# Created by one pcs line, and protected (fresh)
+# Created by one pcs line, and protected
 case_create() {
-	VMS=(vm1)
-	cluster_wipe
-	cluster_start alpha beta
-	vm_make vm1
-	settled
-	look
 	[ "$(located vm1-clone | grep -c Promoted)" -eq 1 ]
 	[ "$(vm_value vm1 "$P" .role)" = primary ]
 	[ "$(vm_value vm1 "$B" .state)" = standby ]

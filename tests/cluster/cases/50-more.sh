@@ -32,7 +32,6 @@ case_two_vms() {
 # A third node that may run neither, and gives the majority (fresh)
 case_third_node() {
 	VMS=(vm1)
-	cluster_wipe
 	cluster_start alpha beta gamma
 	vm_make vm1
 	# The definition is not there, and nobody has to tell the cluster.

@@ -5,7 +5,6 @@
 # No monitor for ten minutes: each crash is told at once all the same (fresh)
 case_at_once() {
 	VMS=(vm1)
-	cluster_wipe
 	cluster_start alpha beta
 	vm_make vm1 op monitor interval=600s role=Promoted \
 		monitor interval=601s role=Unpromoted

@@ -18,13 +18,7 @@ qdevice_add() {
 
 qdevice_cluster() {
 	local n
-	NODES=(alpha beta)
-	cluster_wipe
-	witness_end
-	for n in "${WITNESSES[@]}"; do
-		rm -rf "${LAB_DIR:?}/$n"/{disk,etc,lib}
-	done
-	on_exit witness_end
+	lab_wipe
 	for n in "${NODES[@]}"; do
 		node_prepare "$n"
 		node_boot "$n"
@@ -39,14 +33,16 @@ qdevice_cluster() {
 }
 
 # All of it, voting.
-qdevice_ready() {
+stage_votes() {
 	local n
-	qdevice_cluster
-	qdevice_add
-	on alpha corosync-cfgtool -R
-	for n in "${NODES[@]}"; do
-		qdevice_start "$n"
-	done
+	if [ -z "$STAGE_IS_UP" ]; then
+		qdevice_cluster
+		qdevice_add
+		on alpha corosync-cfgtool -R
+		for n in "${NODES[@]}"; do
+			qdevice_start "$n"
+		done
+	fi
 	for n in "${NODES[@]}"; do
 		wait_for 40 "the vote on $n" votes "$n"
 		wait_for 10 "three votes on $n" total_votes "$n" 3
@@ -160,19 +156,18 @@ case_qdevice_add() {
 		not host_alive beta qdevice
 }
 
-# quorum device clientprobe: a cut, with all, two and one of three witnesses (fresh)
+# quorum device clientprobe: a cut, with all, two and one of three witnesses (votes)
 case_qdevice_cut() {
 	local W L
-	qdevice_ready
 	split
 	tool "$L" '.vote == "no"'
-	stays 8 one_has_quorum
+	stays 5 one_has_quorum
 	heal
 	witness_crash w3
-	stays 8 has_quorum alpha
+	stays 5 has_quorum alpha
 	votes alpha && votes beta
 	split
-	stays 8 one_has_quorum
+	stays 5 one_has_quorum
 	heal
 	witness_crash w2
 	wait_for 20 "no vote on alpha" not votes alpha
@@ -182,7 +177,7 @@ case_qdevice_cut() {
 	unplug beta ring
 	wait_for 40 "alpha without quorum" no_quorum alpha
 	wait_for 40 "beta without quorum" no_quorum beta
-	stays 8 no_quorum alpha
+	stays 5 no_quorum alpha
 	no_quorum beta
 	# One comes back, keeps what it may have granted, and then one side wins.
 	witness_start w2
@@ -191,13 +186,11 @@ case_qdevice_cut() {
 	witness_start w3
 	wait_for 60 "all three on alpha" tool alpha \
 		'[.witnesses[] | select(.verdict == "granted")] | length == 3'
-	cluster_stop
 }
 
-# quorum device clientprobe: its daemon is killed, frozen, started again (fresh)
+# quorum device clientprobe: its daemon is killed, frozen, started again (votes)
 case_qdevice_dead() {
 	local W L
-	qdevice_ready
 	split
 	say "$W: remus-qdevice is killed"
 	host_signal "$W" qdevice KILL
@@ -209,7 +202,7 @@ case_qdevice_dead() {
 	fi
 	has 'no remus-qdevice runs' <"$LAB_DIR/qd.err"
 	qdevice_start "$W"
-	stays 6 one_has_quorum
+	stays 5 one_has_quorum
 	heal
 	split
 	say "$W: remus-qdevice is stopped, as by a debugger"
@@ -217,7 +210,7 @@ case_qdevice_dead() {
 	wait_for 20 "$W without quorum" no_quorum "$W"
 	wait_for 40 "$L with quorum" has_quorum "$L"
 	host_signal "$W" qdevice CONT
-	stays 6 one_has_quorum
+	stays 5 one_has_quorum
 	no_quorum "$W"
 	heal
 	split
@@ -225,8 +218,7 @@ case_qdevice_dead() {
 	wait_for 40 "$L with quorum" has_quorum "$L"
 	node_thaw "$W"
 	wait_for 20 "$W without quorum" no_quorum "$W"
-	stays 6 one_has_quorum
+	stays 5 one_has_quorum
 	has_quorum "$L"
 	heal
-	cluster_stop
 }

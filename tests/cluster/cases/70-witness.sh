@@ -7,55 +7,60 @@
 # of each fault: no two visible copies, nothing acknowledged lost, and whoever
 # should serve serves.
 
-witnessed() {
-	local w
+stage_witnesses() {
+	local n
 	VMS=(vm1) WITNESSED=1 QDEVICE=1
-	cluster_wipe
-	witness_end
-	for w in "${WITNESSES[@]}"; do
-		rm -rf "${LAB_DIR:?}/$w"/{disk,etc,lib}
-	done
-	on_exit witness_end
-	witness_begin "vm1=${VM_ADDR[vm1]}"
-	# The votes need the key before the first VM's definition brings it.
-	for w in alpha beta; do
-		mkdir -p "$(host_dir "$w" etc)"
-		witness_key_to "$w"
-	done
-	cluster_start alpha beta
-	on alpha pcs stonith create clients fence_clientprobe \
-		"witnesses=$(witness_list)" key_file=/etc/remus/witness.key
-	on alpha pcs stonith delete power
-	# A standby that is stopped for want of quorum has lost its epoch.
-	on alpha pcs property set no-quorum-policy=freeze
-	wait_for 60 "the device of the clients" started clients
-	vm_make vm1
+	if [ -z "$STAGE_IS_UP" ]; then
+		lab_wipe
+		witness_begin "vm1=${VM_ADDR[vm1]}"
+		# The votes need the key before the first VM's definition
+		# brings it.
+		for n in alpha beta; do
+			mkdir -p "$(host_dir "$n" etc)"
+			witness_key_to "$n"
+		done
+		cluster_start alpha beta
+		on alpha pcs stonith create clients fence_clientprobe \
+			"witnesses=$(witness_list)" \
+			key_file=/etc/remus/witness.key
+		on alpha pcs stonith delete power
+		# A standby that is stopped for want of quorum has lost its
+		# epoch.
+		on alpha pcs property set no-quorum-policy=freeze
+		wait_for 60 "the device of the clients" started clients
+		vm_make vm1
+	fi
 	settled
 	look
 	W=$P # where it began
 	watch_start
 }
 
-# A node whose copies the clients have taken out of sight lives on.  Its
-# Pacemaker ends when it hears that it was fenced, and is started again.
+# The same for a case that is fresh, because it leaves something behind.
+witnessed() { stage_witnesses; }
+
+# A node whose copies the clients have taken out of sight lives on, and is back
+# when its cables are whole.  Its Pacemaker may hear that it was fenced, and ends
+# then: it is started again.
 comes_back() {
 	local c
 	for c in repl svc ring; do
 		plug "$1" "$c"
 	done
-	if host_alive "$1" pacemakerd; then
-		wait_until 15 not host_alive "$1" pacemakerd || :
-	fi
-	if host_alive "$1" pacemakerd; then
-		node_leave "$1"
-	else
+	QUERY=$(other "$1")
+	wait_for 60 "$1 back, or out" back_or_out "$1"
+	if ! host_alive "$1" pacemakerd; then
+		say "$1 has heard that it was fenced"
 		! host_alive "$1" qdevice || host_signal "$1" qdevice TERM
-		host_signal "$1" corosync TERM
+		! host_alive "$1" corosync || host_signal "$1" corosync TERM
 		wait_for 30 "the end of corosync on $1" \
 			not host_alive "$1" corosync
+		node_rejoin "$1"
 	fi
-	node_rejoin "$1"
+	QUERY=
 }
+
+back_or_out() { ! host_alive "$1" pacemakerd || online "$1"; }
 
 cut_from_all() {
 	local c
@@ -64,8 +69,10 @@ cut_from_all() {
 	done
 }
 
-is_backup() { [ "$(vm_value vm1 "$1" .role)" != primary ]; }
-state_is() { [ "$(vm_value vm1 "$1" .state)" = "$2" ]; }
+serves_now() { [ "$(vm_value vm1 "$1" .role)" = primary ]; }
+is_backup() { not serves_now "$1"; }
+# A guest that has taken over once is called active when it has no backup.
+runs_alone() { [[ $(vm_value vm1 "$1" .state) =~ ^(alone|active)$ ]]; }
 
 # For SECONDS: the guest stays at P and is heard, and B never has it.
 serves_on() {
@@ -77,9 +84,8 @@ serves_on() {
 	done
 }
 
-# witnesses: the primary's host dies, and nobody has a power switch (fresh)
+# witnesses: the primary's host dies, and nobody has a power switch (witnesses)
 case_w_host_crash() {
-	witnessed
 	node_crash "$P"
 	wait_for 60 "vm1 promoted on $B" promoted vm1-clone "$B"
 	watch_goes_on
@@ -89,43 +95,38 @@ case_w_host_crash() {
 	watch_end vm1 "$P $B"
 }
 
-# witnesses: heartbeat and replication are cut, and clients reach the primary (fresh)
+# witnesses: heartbeat and replication are cut, and clients reach the primary (witnesses)
 case_w_lines_cut() {
-	witnessed
 	unplug "$B" repl
 	unplug "$B" ring
 	QUERY=$P
-	wait_for 10 "vm1 going on alone" state_is "$P" alone
-	serves_on 20
+	wait_for 10 "vm1 going on alone" runs_alone "$P"
+	serves_on 10
 	wait_for 30 "vm1 at $P still" promoted vm1-clone "$P"
 	comes_back "$B"
-	QUERY=
 	settled
 	wait_for 10 "vm1 at $P still" promoted vm1-clone "$P"
 	watch_goes_on
 	watch_end vm1 "$P"
 }
 
-# witnesses: the primary is cut off from everything, and is never seen again (fresh)
+# witnesses: the primary is cut off from everything, and is never seen again (witnesses)
 case_w_isolated() {
-	witnessed
 	cut_from_all "$P"
 	QUERY=$B
 	wait_for 60 "vm1 promoted on $B" promoted vm1-clone "$B"
 	watch_goes_on
 	comes_back "$P"
-	QUERY=
 	wait_for 30 "$P stepping down" is_backup "$P"
 	settled
 	watch_goes_on
 	watch_end vm1 "$P $B"
 }
 
-# witnesses: the replication line alone is cut (fresh)
+# witnesses: the replication line alone is cut (witnesses)
 case_w_repl_cut() {
-	witnessed
 	unplug "$P" repl
-	wait_for 10 "vm1 going on alone" state_is "$P" alone
+	wait_for 10 "vm1 going on alone" runs_alone "$P"
 	serves_on 10
 	plug "$P" repl
 	wait_for 60 "vm1 protected again" vm_protected vm1
@@ -133,26 +134,25 @@ case_w_repl_cut() {
 	watch_end vm1 "$P"
 }
 
-# witnesses: the heartbeat alone is cut (fresh)
+# witnesses: the heartbeat alone is cut (witnesses)
 case_w_ring_cut() {
-	witnessed
 	unplug "$B" ring
 	QUERY=$P
-	serves_on 20
+	serves_on 10
 	comes_back "$B"
-	QUERY=
 	settled
 	wait_for 10 "vm1 at $P still" promoted vm1-clone "$P"
 	# The backup may take over again, after all that.
 	node_crash "$P"
 	wait_for 60 "vm1 promoted on $B" promoted vm1-clone "$B"
 	watch_goes_on
+	node_rejoin "$P"
+	settled
 	watch_end vm1 "$P $B"
 }
 
-# witnesses: one dead, then two, then restarted in the middle of a takeover (fresh)
+# witnesses: one dead, then two, then restarted in the middle of a takeover (witnesses)
 case_w_witnesses_die() {
-	witnessed
 	witness_crash w1
 	watch_goes_on
 	node_crash "$P"
@@ -166,7 +166,7 @@ case_w_witnesses_die() {
 	serves_at "$B"
 	# But nobody may take over.
 	node_crash "$B"
-	stays_down 15
+	stays_down 10
 	witness_start w2
 	witness_start w1
 	wait_for 90 "vm1 promoted on $P" promoted vm1-clone "$P"
@@ -189,9 +189,8 @@ stays_down() {
 	done
 }
 
-# witnesses: each node sees others of them, and the nodes not each other (fresh)
+# witnesses: each node sees others of them, and the nodes not each other (witnesses)
 case_w_asymmetric() {
-	witnessed
 	# The primary one of three, the backup the other two.
 	witness_block "$P" w2
 	witness_block "$P" w3
@@ -201,7 +200,7 @@ case_w_asymmetric() {
 	unplug "$B" repl
 	QUERY=$B
 	# No majority sees the primary's remusd; all see the service.
-	stays_sane 20
+	stays_sane 15
 	witness_unblock "$P" w2
 	witness_unblock "$P" w3
 	witness_unblock "$B" w1
@@ -210,7 +209,6 @@ case_w_asymmetric() {
 	plug "$B" ring
 	plug "$B" repl
 	comes_back "$(is_backup "$B" && echo "$B" || echo "$P")"
-	QUERY=
 	settled
 	watch_goes_on
 	look
@@ -234,10 +232,9 @@ stays_sane() {
 # Where it is now, after where it began.
 came_from() { [ "$P" = "$W" ] && echo "$P" || echo "$W $P"; }
 
-# witnesses: the primary's host freezes and thaws, fenced without knowing it (fresh)
+# witnesses: the primary's host freezes and thaws, fenced without knowing it (witnesses)
 case_w_freeze() {
 	local seconds heard
-	witnessed
 	heard=$P
 	for seconds in ${FREEZES:-${ALL:+3 6 20} 11}; do
 		freeze_and_thaw "$seconds"
@@ -265,8 +262,6 @@ freeze_and_thaw() { # SECONDS
 	watch_goes_on
 }
 
-serves_now() { [ "$(vm_value vm1 "$1" .role)" = primary ]; }
-
 # For SECONDS: HOST has the guest, and it is not booted anew.
 keeps() {
 	local end=$((SECONDS + $2))
@@ -276,29 +271,42 @@ keeps() {
 	done
 }
 
-# witnesses: the lines between the nodes flap (fresh)
+# witnesses: the lines between the nodes flap, each and both (witnesses)
 case_w_flapping() {
 	local end
-	witnessed
-	end=$((SECONDS + $([ -n "$LONG" ] && echo 600 || echo 45)))
+	end=$((SECONDS + $([ -n "$LONG" ] && echo 600 || echo 30)))
 	QUERY=$P
 	while [ "$SECONDS" -lt "$end" ]; do
-		unplug "$B" repl
-		sleep 0.$((RANDOM % 9 + 1))
-		is_backup "$B"
-		plug "$B" repl
-		sleep 0.$((RANDOM % 9 + 1))
+		case $((RANDOM % 3)) in
+		0) flap repl ;;
+		1) flap ring ;;
+		2) flap repl ring ;;
+		esac
 		watch_goes_on
 	done
-	QUERY=
+	comes_back "$B"
 	settled
 	watch_end vm1 "$P"
 }
 
-# witnesses: both hosts lose their power, and the witnesses live (fresh)
+# One in five for long enough to have the cluster act.
+flap() { # CABLE...
+	local c seconds=0.$((RANDOM % 9 + 1))
+	[ $((RANDOM % 5)) -ne 0 ] || seconds=$((RANDOM % 3 + 2))
+	for c in "$@"; do
+		unplug "$B" "$c"
+	done
+	sleep "$seconds"
+	is_backup "$B" || { say "$B has it"; return 1; }
+	for c in "$@"; do
+		plug "$B" "$c"
+	done
+	sleep 0.$((RANDOM % 9 + 1))
+}
+
+# witnesses: both hosts lose their power, and the witnesses live (witnesses)
 case_w_both_hosts() {
-	local generation
-	witnessed
+	local generation n
 	generation=$(vm_value vm1 "$P" .generation)
 	node_crash "$P"
 	node_crash "$B"
@@ -312,10 +320,9 @@ case_w_both_hosts() {
 	watch_end vm1 "$(came_from)" reconnected
 }
 
-# witnesses: their disks are full; nothing can be decided, and nothing is lost (fresh)
+# witnesses: their disks are full; nothing can be decided, and nothing is lost (witnesses)
 case_w_disks_full() {
 	local w
-	witnessed
 	for w in w1 w2; do
 		witness_disk_full "$w"
 	done
