@@ -23,9 +23,8 @@ clean_settled() {
 
 says_witnesses() { [ "$(vm_value vm1 "$1" .witnesses)" = "$2" ]; }
 
-# witnesses: the cable to the clients is cut, of the primary alone (fresh)
+# witnesses: the cable to the clients is cut, of the primary alone (witnesses)
 case_w_client_cable() {
-	witnessed
 	unplug "$P" svc
 	wait_for 30 "vm1 promoted on $B" promoted vm1-clone "$B"
 	watch_goes_on
@@ -44,10 +43,9 @@ case_w_client_cable() {
 	watch_end vm1 "$P $B $P"
 }
 
-# witnesses: one dies, then another; the cables of both nodes are cut: nobody moves (fresh)
+# witnesses: one dies, then another; the cables of both nodes are cut: nobody moves (witnesses)
 case_w_client_all() {
 	local c
-	witnessed
 	witness_crash w1
 	stays_at "$P" 12
 	says_witnesses "$P" reached
