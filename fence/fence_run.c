@@ -12,15 +12,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
+#include "ticket_courier.h"
 #include "util.h"
-#include "witness_client.h"
-
-#define NS_PER_MS 1000000u
 
 struct vm_round {
-	struct ticket_proposer *proposer;
+	struct fence_run *r;
+	unsigned int vm;
+	struct ticket_courier *courier;
+	struct ticket_proposer *proposer; /* the courier's */
 	bool under_way;
 };
 
@@ -41,30 +41,23 @@ struct fence_run {
 	struct sent *sent;
 };
 
-/* One message on its way. */
+/* One question of a look on its way. */
 struct sent {
 	struct fence_run *r;
-	unsigned int vm; /* of a round */
-	uint64_t id;	 /* the round's, or the look's number */
+	uint64_t look;
 	struct sent *next, **back;
 };
 
 static void pump(struct fence_run *r);
 
-static uint64_t now_ms(void)
-{
-	return now_boot_ns() / NS_PER_MS;
-}
-
-static struct sent *sent_new(struct fence_run *r, unsigned int vm, uint64_t id)
+static struct sent *sent_new(struct fence_run *r)
 {
 	struct sent *s = calloc(1, sizeof(*s));
 
 	if (s == NULL)
 		return NULL;
 	s->r = r;
-	s->vm = vm;
-	s->id = id;
+	s->look = r->look;
 	s->next = r->sent;
 	s->back = &r->sent;
 	if (s->next != NULL)
@@ -87,7 +80,7 @@ static void saw(struct fence_run *r, unsigned int w, struct sight *s,
 		const char *why)
 {
 	if (r->core != NULL) {
-		fence_core_saw(r->core, w, s, why, now_ms());
+		fence_core_saw(r->core, w, s, why, now_boot_ms());
 		return;
 	}
 	sight_free(r->sight[w]);
@@ -107,7 +100,7 @@ static void on_evidence(void *ctx, unsigned int w, int rc, const json_t *body,
 {
 	struct sent *s = ctx;
 	struct fence_run *r = s->r;
-	bool late = s->id != r->look;
+	bool late = s->look != r->look;
 	char err[TICKET_WHY_MAX];
 	struct sight *sight = NULL;
 
@@ -128,7 +121,7 @@ static void look(struct fence_run *r)
 	r->look++;
 	r->awaited = r->o->witnesses;
 	for (unsigned int w = 0; w < r->o->witnesses; w++) {
-		struct sent *s = sent_new(r, 0, r->look);
+		struct sent *s = sent_new(r);
 		int rc = -ENOMEM;
 
 		if (s != NULL && body != NULL)
@@ -145,68 +138,46 @@ static void look(struct fence_run *r)
 
 /* ---- rounds ---- */
 
-static void on_ticket(void *ctx, unsigned int w, int rc, const json_t *body,
-		      const char *why)
+static void on_heard(void *ctx, unsigned int w,
+		     const struct ticket_answer *answer, const char *why)
 {
-	struct sent *s = ctx;
-	struct fence_run *r = s->r;
-	unsigned int vm = s->vm;
-	uint64_t id = s->id;
-	struct ticket_answer answer, *a = NULL;
-	char err[TICKET_WHY_MAX];
+	const struct vm_round *v = ctx;
 
-	sent_free(s);
-	if (rc == 0) {
-		rc = ticket_answer_from_json(&answer, body, err, sizeof(err));
-		why = err;
-	}
-	if (rc == 0)
-		a = &answer;
-	fence_core_heard(r->core, vm, w, a, why);
-	ticket_proposer_answer(r->round[vm].proposer, w, id, a, now_ms());
-	pump(r);
+	fence_core_heard(v->r->core, v->vm, w, answer, why);
 }
 
-static void send_one(struct fence_run *r, unsigned int vm,
-		     const struct ticket_send *send)
+static void on_answered(void *ctx)
 {
-	json_t *body = ticket_message_to_json(&send->message);
-	struct sent *s = sent_new(r, vm, send->id);
-	int rc = -ENOMEM;
+	const struct vm_round *v = ctx;
 
-	if (s != NULL && body != NULL)
-		rc = witness_client_post(r->client, send->to, "/v1/ticket",
-					 body, on_ticket, s);
-	json_decref(body);
-	if (rc == 0)
-		return;
-	if (s != NULL)
-		sent_free(s);
-	fence_core_heard(r->core, vm, send->to, NULL, strerror(-rc));
-	ticket_proposer_answer(r->round[vm].proposer, send->to, send->id, NULL,
-			       now_ms());
+	pump(v->r);
 }
 
-static struct ticket_proposer *new_proposer(struct fence_run *r,
-					    unsigned int vm)
+static int new_courier(struct fence_run *r, unsigned int vm)
 {
+	static const struct ticket_courier_events events = {
+		.heard = on_heard,
+		.answered = on_answered,
+	};
 	struct ticket_proposer_config c = {
 		.vm = fence_core_vm(r->core, vm),
 		.self = r->o->self,
 		.witnesses = r->o->witnesses,
 		.answer_ms = r->o->request_timeout_ms,
 	};
-	uint64_t random[2] = { 0, 0 };
+	struct vm_round *v = &r->round[vm];
+	char err[128];
+	int rc;
 
 	for (unsigned int i = 0; i < c.witnesses; i++)
 		c.name[i] = r->o->witness[i].name;
-	while (random[0] == 0) {
-		if (getrandom(random, sizeof(random), 0) < 0 && errno != EINTR)
-			return NULL;
-	}
-	c.proposer = random[0];
-	c.seed = random[1];
-	return ticket_proposer_new(&c);
+	v->r = r;
+	v->vm = vm;
+	rc = ticket_courier_new(&v->courier, &c, r->client, &events, v, err,
+				sizeof(err));
+	if (rc == 0)
+		v->proposer = ticket_courier_proposer(v->courier);
+	return rc;
 }
 
 static void begin_round(struct fence_run *r, const struct fence_todo *t)
@@ -214,13 +185,11 @@ static void begin_round(struct fence_run *r, const struct fence_todo *t)
 	struct ticket_outcome failed = { .rc = -ENOMEM };
 	struct vm_round *v = &r->round[t->vm];
 
-	if (v->proposer == NULL)
-		v->proposer = new_proposer(r, t->vm);
-	if (v->proposer != NULL &&
-	    ticket_proposer_start(v->proposer, &t->request, now_ms()) == 0)
+	if ((v->courier != NULL || new_courier(r, t->vm) == 0) &&
+	    ticket_proposer_start(v->proposer, &t->request, now_boot_ms()) == 0)
 		v->under_way = true;
 	else
-		fence_core_outcome(r->core, t->vm, &failed, now_ms());
+		fence_core_outcome(r->core, t->vm, &failed, now_boot_ms());
 }
 
 /* Whatever this proposer has to say and to send.  True when it had any. */
@@ -228,18 +197,14 @@ static bool pump_round(struct fence_run *r, unsigned int vm)
 {
 	struct vm_round *v = &r->round[vm];
 	struct ticket_outcome o;
-	struct ticket_send send;
-	bool any = false;
+	bool any;
 
 	if (!v->under_way)
 		return false;
-	while (ticket_proposer_next_send(v->proposer, &send)) {
-		send_one(r, vm, &send);
-		any = true;
-	}
+	any = ticket_courier_send(v->courier);
 	if (ticket_proposer_outcome(v->proposer, &o)) {
 		v->under_way = false;
-		fence_core_outcome(r->core, vm, &o, now_ms());
+		fence_core_outcome(r->core, vm, &o, now_boot_ms());
 		any = true;
 	}
 	return any;
@@ -252,15 +217,15 @@ static void on_timer(void *data)
 	r->timer_armed = false;
 	for (unsigned int i = 0; i < SIGHT_VMS_MAX; i++) {
 		if (r->round[i].under_way)
-			ticket_proposer_tick(r->round[i].proposer, now_ms());
+			ticket_proposer_tick(r->round[i].proposer, now_boot_ms());
 	}
-	fence_core_tick(r->core, now_ms());
+	fence_core_tick(r->core, now_boot_ms());
 	pump(r);
 }
 
 static void arm(struct fence_run *r)
 {
-	uint64_t at = fence_core_wake_ms(r->core), now = now_ms();
+	uint64_t at = fence_core_wake_ms(r->core), now = now_boot_ms();
 
 	for (unsigned int i = 0; i < SIGHT_VMS_MAX; i++) {
 		uint64_t wake;
@@ -320,7 +285,7 @@ int fence_run_off(struct fence_run *r, char *text, size_t text_bytes)
 		.grace_ms = r->o->grace_ms,
 	};
 
-	r->core = fence_core_new(&c, now_ms());
+	r->core = fence_core_new(&c, now_boot_ms());
 	if (r->core == NULL)
 		return set_err(text, text_bytes, -ENOMEM, "out of memory\n");
 	pump(r);
@@ -395,7 +360,7 @@ void fence_run_free(struct fence_run *r)
 	while (r->sent != NULL)
 		sent_free(r->sent);
 	for (unsigned int i = 0; i < SIGHT_VMS_MAX; i++)
-		ticket_proposer_free(r->round[i].proposer);
+		ticket_courier_free(r->round[i].courier);
 	for (unsigned int w = 0; w < WITNESSES_MAX; w++)
 		sight_free(r->sight[w]);
 	fence_core_free(r->core);

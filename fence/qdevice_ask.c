@@ -112,7 +112,7 @@ static void on_answer(void *ctx, unsigned int witness, int rc,
 			*ch = '?';
 	}
 	a.why = text;
-	qdevice_core_answer(&d->core, witness, id, &a, qdevice_now_ms());
+	qdevice_core_answer(&d->core, witness, id, &a, now_boot_ms());
 	log_verdict(d, witness, before);
 	qdevice_pump(d);
 }
@@ -133,7 +133,7 @@ void qdevice_ask(struct daemon *d, const struct qdevice_action *a)
 	if (asked != NULL)
 		asked_free(asked);
 	failed.rc = rc;
-	qdevice_core_answer(&d->core, a->witness, a->id, &failed, qdevice_now_ms());
+	qdevice_core_answer(&d->core, a->witness, a->id, &failed, now_boot_ms());
 }
 
 void qdevice_ask_forget(struct daemon *d)

@@ -32,11 +32,6 @@ struct daemon {
 	int exit_code;
 };
 
-static inline uint64_t qdevice_now_ms(void)
-{
-	return now_boot_ns() / 1000000u;
-}
-
 /* Do what the core wants by now, and come back when it wants more. */
 void qdevice_pump(struct daemon *d);
 

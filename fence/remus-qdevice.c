@@ -23,7 +23,6 @@
 #include "qdevice_daemon.h"
 #include "qdevice_status.h"
 
-#define NS_PER_MS 1000000u
 #define COROSYNC_WAIT_MS 10000
 
 /* ---- the vote ---- */
@@ -36,7 +35,7 @@ static void say_vote(struct daemon *d, bool cast)
 		return;
 	d->said = true;
 	d->said_cast = cast;
-	qdevice_status_line(&d->core, &d->cfg, qdevice_now_ms(), line,
+	qdevice_status_line(&d->core, &d->cfg, now_boot_ms(), line,
 			    sizeof(line));
 	qb_log(LOG_NOTICE, "%s: %s", cast ? "this node has the vote"
 					  : "this node has no vote", line);
@@ -48,7 +47,7 @@ static void vote(struct daemon *d, bool cast)
 {
 	int rc = qdevice_cluster_poll(d->cluster, &d->core.ring, cast);
 
-	qdevice_core_polled(&d->core, cast, rc == 0, qdevice_now_ms());
+	qdevice_core_polled(&d->core, cast, rc == 0, now_boot_ms());
 	if (rc == 0)
 		say_vote(d, cast);
 }
@@ -87,7 +86,7 @@ void qdevice_pump(struct daemon *d)
 	uint64_t now;
 
 	for (;;) {
-		now = qdevice_now_ms();
+		now = now_boot_ms();
 		a = qdevice_core_next(&d->core, now);
 		if (a.what == QDEVICE_NOTHING)
 			break;
@@ -106,7 +105,7 @@ static void on_ring(void *ctx, const struct qdevice_ring *ring)
 	char members[VOTE_WHY_MAX];
 	struct daemon *d = ctx;
 
-	qdevice_core_ring(&d->core, ring, qdevice_now_ms());
+	qdevice_core_ring(&d->core, ring, now_boot_ms());
 	qb_log(LOG_INFO, "ring %x.%llx: members %s", ring->nodeid,
 	       (unsigned long long)ring->seq,
 	       vote_set_to_str(&ring->members, members, sizeof(members)));
@@ -182,7 +181,7 @@ static int use(struct daemon *d, const struct qdevice_config *cfg, char *err,
 	qdevice_core_init(&d->core, &cfg->timing, cfg->witnesses, seed());
 	log_config(&d->cfg);
 	if (before.have_ring)
-		qdevice_core_ring(&d->core, &before.ring, qdevice_now_ms());
+		qdevice_core_ring(&d->core, &before.ring, now_boot_ms());
 	return 0;
 }
 
@@ -217,7 +216,7 @@ static void on_request(void *ctx, struct ipc_request *req, const char *cmd,
 		ipc_reply_error(req, "there is no command '%.64s'", cmd);
 	else
 		ipc_reply_ok(req, qdevice_status_json(&d->core, &d->cfg,
-						      qdevice_now_ms()));
+						      now_boot_ms()));
 }
 
 /* ---- beginning and end ---- */

@@ -69,7 +69,7 @@ static struct witness_now now(void)
 
 	clock_gettime(CLOCK_REALTIME, &ts);
 	return (struct witness_now){
-		.boot_ms = now_boot_ns() / 1000000,
+		.boot_ms = now_boot_ms(),
 		.wall_ms = (uint64_t)ts.tv_sec * 1000 +
 			   (uint64_t)ts.tv_nsec / 1000000,
 	};

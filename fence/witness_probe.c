@@ -12,11 +12,6 @@
 #include "util.h"
 #include "witness_probe_priv.h"
 
-static uint64_t now_ms(void)
-{
-	return now_boot_ns() / 1000000;
-}
-
 static void begin(void *data);
 
 static void set_timer(struct probe *p, uint64_t ms, void (*fn)(void *data))
@@ -30,7 +25,7 @@ static void set_timer(struct probe *p, uint64_t ms, void (*fn)(void *data))
 
 void probe_finish(struct probe *p, bool up, const char *why)
 {
-	uint64_t now = now_ms(), next = p->asked_ms +
+	uint64_t now = now_boot_ms(), next = p->asked_ms +
 					p->prober->c->probe_interval_ms;
 
 	if (!p->busy)
@@ -56,7 +51,7 @@ static void begin(void *data)
 
 	p->timer_armed = false;
 	p->busy = true;
-	p->asked_ms = now_ms();
+	p->asked_ms = now_boot_ms();
 	rc = probe_ops[p->c->kind].begin(p);
 	if (rc < 0)
 		probe_finish(p, false, strerror(-rc));

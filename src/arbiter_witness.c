@@ -3,7 +3,7 @@
  * arbiter_witness.c - the service's clients decide, by majority.
  *
  * The register is theirs (ticket_register.h); ticket_proposer.c asks, and
- * renews the lease; here are its clock, its messengers, and this node's own
+ * renews the lease, by ticket_courier.c; here are its clock, and this node's own
  * copy of what it knows, which ARBITER_NOTE writes too.
  *
  *	request -> proposer -> POST /v1/ticket to each -> answers -> outcome
@@ -19,17 +19,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "arbiter.h"
 #include "loop.h"
 #include "permit_make.h"
-#include "ticket_proposer.h"
+#include "ticket_courier.h"
 #include "util.h"
-#include "witness_client.h"
 #include "witness_message.h"
 
-#define NS_PER_MS 1000000u
 #define REPORT_MS 200
 /* How long a request goes on.  Long enough for a lease of 3 s to run out, and
  * for witnesses to see that somebody is silent. */
@@ -42,8 +39,9 @@ struct arbiter {
 	const char *self, *peer;
 	char path[PATH_MAX];
 	struct ticket ticket;
-	struct ticket_proposer *proposer;
 	struct witness_client *client;
+	struct ticket_courier *courier;
+	struct ticket_proposer *proposer; /* the courier's */
 	qb_loop_timer_handle timer, report_timer;
 	bool timer_armed, report_armed;
 	struct loop_soon soon; /* ARBITER_NOTE; a round that cannot begin */
@@ -57,48 +55,11 @@ struct arbiter {
 	const struct arbiter_events *events;
 	void *events_ctx;
 	uint64_t lease_ms;     /* as last passed on */
-	struct sent *sent;
 	struct ticket seen[WITNESSES_MAX]; /* what each accepted last */
 	unsigned int unanswered[WITNESSES_MAX]; /* reports in a row */
 };
 
-/* One message on its way. */
-struct sent {
-	struct arbiter *a;
-	uint64_t id;
-	struct sent *next, **back;
-};
-
 static void pump(struct arbiter *a);
-
-static struct sent *sent_new(struct arbiter *a, uint64_t id)
-{
-	struct sent *s = calloc(1, sizeof(*s));
-
-	if (s == NULL)
-		return NULL;
-	s->a = a;
-	s->id = id;
-	s->next = a->sent;
-	s->back = &a->sent;
-	if (s->next != NULL)
-		s->next->back = &s->next;
-	a->sent = s;
-	return s;
-}
-
-static void sent_free(struct sent *s)
-{
-	*s->back = s->next;
-	if (s->next != NULL)
-		s->next->back = s->back;
-	free(s);
-}
-
-static uint64_t now_ms(void)
-{
-	return now_boot_ns() / NS_PER_MS;
-}
 
 /* ---- the answer ---- */
 
@@ -186,7 +147,7 @@ static int begin_round(struct arbiter *a, enum ticket_purpose purpose,
 	if (purpose == TICKET_FOR_BOOT && a->ticket.generation > r.above)
 		r.above = a->ticket.generation;
 	a->asked = purpose;
-	return ticket_proposer_start(a->proposer, &r, now_ms());
+	return ticket_proposer_start(a->proposer, &r, now_boot_ms());
 }
 
 /* The ticket names somebody, and the cold boot may take it from him; from the
@@ -262,43 +223,7 @@ static void round_over(struct arbiter *a, const struct ticket_outcome *o)
 		refused(a, o);
 }
 
-/* ---- messages and time ---- */
-
-static void on_answer(void *ctx, unsigned int witness, int rc,
-		      const json_t *body, const char *why)
-{
-	struct sent *s = ctx;
-	struct arbiter *a = s->a;
-	struct ticket_answer answer;
-	char err[256];
-
-	(void)why;
-	if (rc == 0)
-		rc = ticket_answer_from_json(&answer, body, err, sizeof(err));
-	ticket_proposer_answer(a->proposer, witness, s->id,
-			       rc == 0 ? &answer : NULL, now_ms());
-	sent_free(s);
-	pump(a);
-}
-
-static void send_one(struct arbiter *a, const struct ticket_send *send)
-{
-	json_t *body = ticket_message_to_json(&send->message);
-	struct sent *s = sent_new(a, send->id);
-	int rc = -ENOMEM;
-
-	if (s != NULL && body != NULL) {
-		rc = witness_client_post(a->client, send->to, "/v1/ticket",
-					 body, on_answer, s);
-	}
-	json_decref(body);
-	if (rc < 0) {
-		if (s != NULL)
-			sent_free(s);
-		ticket_proposer_answer(a->proposer, send->to, send->id, NULL,
-				       now_ms());
-	}
-}
+/* ---- time ---- */
 
 /* The lease has grown, or the ticket is gone. */
 static void pass_on(struct arbiter *a)
@@ -331,13 +256,13 @@ static void on_timer(void *data)
 	struct arbiter *a = data;
 
 	a->timer_armed = false;
-	ticket_proposer_tick(a->proposer, now_ms());
+	ticket_proposer_tick(a->proposer, now_boot_ms());
 	pump(a);
 }
 
 static void arm(struct arbiter *a)
 {
-	uint64_t at = ticket_proposer_wake_ms(a->proposer), now = now_ms();
+	uint64_t at = ticket_proposer_wake_ms(a->proposer), now = now_boot_ms();
 
 	if (a->waits_quiet && a->quiet_at_ms < at)
 		at = a->quiet_at_ms;
@@ -353,7 +278,7 @@ static void arm(struct arbiter *a)
 /* True when a round was begun. */
 static bool boot_after_fence(struct arbiter *a)
 {
-	if (!a->waits_quiet || a->done == NULL || now_ms() < a->quiet_at_ms)
+	if (!a->waits_quiet || a->done == NULL || now_boot_ms() < a->quiet_at_ms)
 		return false;
 	a->waits_quiet = false;
 	if (begin_round(a, TICKET_FOR_BOOT, NULL) == 0)
@@ -365,12 +290,10 @@ static bool boot_after_fence(struct arbiter *a)
 static void pump(struct arbiter *a)
 {
 	struct ticket_outcome o;
-	struct ticket_send send;
 	bool again;
 
 	do {
-		while (ticket_proposer_next_send(a->proposer, &send))
-			send_one(a, &send);
+		ticket_courier_send(a->courier);
 		again = ticket_proposer_outcome(a->proposer, &o);
 		if (again)
 			round_over(a, &o);
@@ -461,7 +384,7 @@ static void on_report_time(void *data)
 		a->unanswered[i] += a->unanswered[i] < UINT_MAX;
 	report(a, false);
 	a->report_armed = qb_loop_timer_add(a->loop, QB_LOOP_LOW,
-					    (uint64_t)REPORT_MS * NS_PER_MS, a,
+					    REPORT_MS * NS_PER_MS, a,
 					    on_report_time,
 					    &a->report_timer) == 0;
 }
@@ -472,31 +395,6 @@ static void witness_ceased(struct arbiter *a)
 }
 
 /* ---- life ---- */
-
-static int new_proposer(struct arbiter *a, char *err, size_t err_bytes)
-{
-	struct ticket_proposer_config c = {
-		.vm = a->cfg->name,
-		.self = a->self,
-		.witnesses = a->cfg->witnesses,
-		.lease_ms = a->cfg->lease_ms,
-		.answer_ms = a->cfg->witness_timeout_ms,
-	};
-	uint64_t random[2] = { 0, 0 };
-
-	for (unsigned int i = 0; i < c.witnesses; i++)
-		c.name[i] = a->cfg->witness[i].name;
-	while (random[0] == 0)
-		if (getrandom(random, sizeof(random), 0) < 0 && errno != EINTR)
-			return set_err(err, err_bytes, -errno, "getrandom: %s",
-				       strerror(errno));
-	c.proposer = random[0];
-	c.seed = random[1];
-	a->proposer = ticket_proposer_new(&c);
-	return a->proposer == NULL
-		       ? set_err(err, err_bytes, -ENOMEM, "out of memory")
-		       : 0;
-}
 
 static int new_client(struct arbiter *a, char *err, size_t err_bytes)
 {
@@ -512,6 +410,34 @@ static int new_client(struct arbiter *a, char *err, size_t err_bytes)
 	return witness_client_new(&a->client, &c, a->loop, err, err_bytes);
 }
 
+static void on_answered(void *ctx)
+{
+	pump(ctx);
+}
+
+static int new_courier(struct arbiter *a, char *err, size_t err_bytes)
+{
+	static const struct ticket_courier_events events = {
+		.answered = on_answered,
+	};
+	struct ticket_proposer_config c = {
+		.vm = a->cfg->name,
+		.self = a->self,
+		.witnesses = a->cfg->witnesses,
+		.lease_ms = a->cfg->lease_ms,
+		.answer_ms = a->cfg->witness_timeout_ms,
+	};
+	int rc;
+
+	for (unsigned int i = 0; i < c.witnesses; i++)
+		c.name[i] = a->cfg->witness[i].name;
+	rc = ticket_courier_new(&a->courier, &c, a->client, &events, a, err,
+				err_bytes);
+	if (rc == 0)
+		a->proposer = ticket_courier_proposer(a->courier);
+	return rc;
+}
+
 static void witness_destroy(struct arbiter *a)
 {
 	if (a == NULL)
@@ -522,9 +448,7 @@ static void witness_destroy(struct arbiter *a)
 		qb_loop_timer_del(a->loop, a->report_timer);
 	loop_soon_cancel(&a->soon);
 	witness_client_free(a->client);
-	while (a->sent != NULL)
-		sent_free(a->sent);
-	ticket_proposer_free(a->proposer);
+	ticket_courier_free(a->courier);
 	free(a);
 }
 
@@ -544,9 +468,9 @@ static int witness_create(struct arbiter **out, const struct vm_config *cfg,
 	a->peer = cfg->node[!self].name;
 	rc = arbiter_load(&a->ticket, a->path, cfg, err, err_bytes);
 	if (rc == 0)
-		rc = new_proposer(a, err, err_bytes);
-	if (rc == 0)
 		rc = new_client(a, err, err_bytes);
+	if (rc == 0)
+		rc = new_courier(a, err, err_bytes);
 	if (rc < 0) {
 		witness_destroy(a);
 		return rc;

@@ -10,7 +10,6 @@
 #define CONN_WHY_MAX 384
 #define CONN_PEER_MAX 80
 #define CONN_FRAME_MAX (WIRE_PAYLOAD_MAX + WIRE_HEADER_BYTES)
-#define NS_PER_MS ((uint64_t)1000000)
 
 enum conn_state { CONNECTING = 0, HANDSHAKE, UP, DEAD };
 

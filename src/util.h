@@ -16,6 +16,13 @@ int set_err(char *err, size_t err_bytes, int rc, const char *fmt, ...)
 uint64_t now_mono_ns(void); /* CLOCK_MONOTONIC: intervals */
 uint64_t now_boot_ns(void); /* CLOCK_BOOTTIME: leases; runs through suspend */
 
+#define NS_PER_MS UINT64_C(1000000)
+
+static inline uint64_t now_boot_ms(void)
+{
+	return now_boot_ns() / NS_PER_MS;
+}
+
 /* Write `bytes` to `path` so that after a crash the file holds either the old
  * or the new content, whole: temporary file, fsync, rename, fsync of the
  * directory.  Mode 0600.  0 or -errno. */

@@ -10,10 +10,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "util.h"
 #include "vm_internal.h"
 
 #define ASK_AGAIN_MS 200
-#define NS_PER_MS 1000000u
 
 static void ask_again(struct vm *vm);
 
