@@ -70,3 +70,22 @@ case_w_client_all() {
 	watch_goes_on
 	watch_end vm1 "$P"
 }
+
+# witnesses: a frozen node thaws that the cluster likes better than the one that took over (fresh)
+case_w_freeze_liked() {
+	witnessed
+	on "$P" pcs constraint location vm1-clone rule role=Promoted \
+		score=5000 '#uname' eq "$P"
+	wait_for 30 "rest in the cluster" idle
+	node_freeze "$P"
+	QUERY=$B
+	wait_for 30 "vm1 promoted on $B" promoted vm1-clone "$B"
+	watch_goes_on
+	node_thaw "$P"
+	# Only with all that it had at the other one.
+	wait_for 120 "vm1 back on $P" serves_now "$P"
+	QUERY=
+	settled
+	watch_goes_on
+	watch_end vm1 "$P $B $P"
+}
