@@ -47,8 +47,9 @@ default is 25ms. Can be changed while the machine runs.
 
 <parameter name="compression" reloadable="1">
 <longdesc lang="en">
-Whether pages are sent as differences: "on" or "off". Overrides "compression"
-of the definition, whose default is "on". Can be changed while the machine runs.
+How pages are made smaller: "off", "fast", "tight", or "auto", which is also "on".
+Overrides "compression" of the definition, whose default is "auto". Can be
+changed while the machine runs.
 </longdesc>
 <shortdesc lang="en">Compression of checkpoints</shortdesc>
 <content type="string"/>

@@ -50,7 +50,8 @@ check_parameters() {
 	check_choice cold_boot "$OCF_RESKEY_cold_boot" \
 		"never when-no-state always" || return
 	check_choice alone "$OCF_RESKEY_alone" "run freeze" || return
-	check_choice compression "$OCF_RESKEY_compression" "on off" || return
+	check_choice compression "$OCF_RESKEY_compression" \
+		"on off fast tight auto" || return
 	case $OCF_RESKEY_port in
 	*[!0-9]*)
 		fail "$OCF_ERR_CONFIGURED" "port=$OCF_RESKEY_port: a number"

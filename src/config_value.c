@@ -73,14 +73,6 @@ int parse_bytes(const char *text, uint64_t *out)
 	return __builtin_mul_overflow(v, factor, out) ? -EINVAL : 0;
 }
 
-int parse_switch(const char *text, bool *out)
-{
-	if (strcmp(text, "on") != 0 && strcmp(text, "off") != 0)
-		return -EINVAL;
-	*out = text[1] == 'n';
-	return 0;
-}
-
 /* Split "HOST:PORT", "[HOST]:PORT" or a bare host; IPv6 without brackets has
  * more than one colon and then no port. */
 static int split_address(const char *text, char *host, size_t host_bytes,

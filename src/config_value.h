@@ -20,8 +20,6 @@
 
 /* Decimal digits only, in [min, max]. */
 int parse_uint(const char *text, uint64_t min, uint64_t max, uint64_t *out);
-/* "on" or "off" */
-int parse_switch(const char *text, bool *out);
 /* "192.0.2.1", "192.0.2.1:7070", "2001:db8::1", "[2001:db8::1]:7070"; sets
  * address, addr and addr_bytes of *out. */
 int parse_address(const char *text, struct vm_node *out);

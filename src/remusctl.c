@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compression.h"
 #include "config_value.h"
 #include "ipc.h"
 #include "util.h"
@@ -59,7 +60,7 @@ static const struct command commands[] = {
 	{ "alone", run_action, true, true, false,
 	  "primary: let output go without a backup" },
 	{ "set", run_set, true, false, true,
-	  "interval=TIME or compression=on|off, at run time" },
+	  "interval=TIME or compression=MODE, at run time" },
 	{ "check", ctl_check, true, false, false,
 	  "check a definition (a name or a file)" },
 	{ "version", run_version, false, false, false, "print the version" },
@@ -234,8 +235,8 @@ static enum ctl_exit run_action(const struct ctl *ctl, char *err,
 static int add_setting(json_t *request, const char *word, char *err,
 		       size_t err_bytes)
 {
+	enum compression c;
 	uint32_t ms;
-	bool on;
 
 	if (strncmp(word, "interval=", 9) == 0) {
 		if (parse_ms(word + 9, VM_INTERVAL_MS_MIN, VM_INTERVAL_MS_MAX,
@@ -248,16 +249,17 @@ static int add_setting(json_t *request, const char *word, char *err,
 					   json_string(word + 9));
 	}
 	if (strncmp(word, "compression=", 12) == 0) {
-		if (parse_switch(word + 12, &on) < 0)
+		if (compression_from_str(word + 12, &c) < 0)
 			return set_err(err, err_bytes, -EINVAL,
-				       "compression is on or off, not '%s'",
+				       "compression is one of "
+				       COMPRESSION_NAMES ", not '%s'",
 				       word + 12);
 		return json_object_set_new(request, "compression",
 					   json_string(word + 12));
 	}
 	return set_err(err, err_bytes, -EINVAL,
 		       "'%s' cannot be set; interval=TIME and "
-		       "compression=on|off can", word);
+		       "compression=" COMPRESSION_NAMES " can", word);
 }
 
 static enum ctl_exit run_set(const struct ctl *ctl, char *err,
@@ -268,7 +270,7 @@ static enum ctl_exit run_set(const struct ctl *ctl, char *err,
 	if (ctl->n_more == 0) {
 		json_decref(request);
 		set_err(err, err_bytes, -EINVAL, "set what? interval=TIME or "
-			"compression=on|off");
+			"compression=" COMPRESSION_NAMES);
 		return CTL_USAGE;
 	}
 	for (int i = 0; i < ctl->n_more; i++) {

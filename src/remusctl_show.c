@@ -112,13 +112,12 @@ static void rows_traffic(FILE *f, const json_t *s)
 	char raw[32], sent[32], rss[32];
 
 	fprintf(f, "  %-10s %s sent for %s of pages: ratio %.2f, compression "
-		"%s\n", "traffic",
+		"%s, now %s\n", "traffic",
 		show_bytes((double)show_num(s, "bytes_sent"), sent,
 			   sizeof(sent)),
 		show_bytes((double)show_num(s, "bytes_raw"), raw, sizeof(raw)),
 		json_number_value(json_object_get(s, "ratio")),
-		json_is_true(json_object_get(s, "compression")) ? "on"
-								: "off");
+		show_str(s, "compression_mode"), show_str(s, "codec"));
 	fprintf(f, "  %-10s %s, %s: held %lld, released %lld, dropped %lld\n",
 		"gate", show_str(json_object_get(s, "gate"), "name"),
 		show_str(json_object_get(s, "gate"), "state"),

@@ -7,17 +7,11 @@
 
 #include "digest.h"
 #include "loop.h"
+#include "util.h"
 #include "page_cache.h"
 #include "page_record.h"
+#include "record_frame.h"
 #include "wire.h"
-
-/* Small enough that the first bytes are under way early, large enough that the
- * payload's own header does not count. */
-#define FRAME_PAYLOAD_BYTES ((size_t)128 << 10)
-#define FRAME_MIN (WIRE_HEADER_BYTES + PAGE_WRITER_CAP_MIN)
-/* Pages leave so much of the connection's queue free for the small frames that
- * follow them: BEGIN and END, and what others send (TICKET, heartbeats). */
-#define SMALL_FRAMES_BYTES ((size_t)4 * WIRE_SMALL_MAX)
 
 enum job { JOB_NONE = 0, JOB_LIVE, JOB_CAPTURE };
 
@@ -27,7 +21,9 @@ struct sender {
 	struct page_cache *cache;
 	struct digest *digest;
 	struct loop_soon soon; /* the next slice */
-	bool takes_output;     /* the backup */
+	bool takes_output, takes_packed; /* the backup */
+	struct compression_auto chooser;
+	struct record_frame frame;
 	struct segments *output;
 
 	/* the open epoch */
@@ -47,6 +43,8 @@ struct sender {
 	bool device_done;	       /* and the digest is whole */
 	bool output_done;
 	uint64_t epoch_digest;
+	uint64_t conn_bytes;	       /* given to this connection */
+	uint64_t encode_ns;	       /* of this epoch's pages */
 
 	/* the device state that the backup has, in whole blocks; NULL or 0
 	 * blocks when that is not known */
@@ -100,19 +98,38 @@ void sender_free(struct sender *s)
 	digest_free(s->digest);
 	segments_free(s->output);
 	page_cache_destroy(s->cache);
+	record_frame_release(&s->frame);
 	free(s->device_old);
 	free(s);
 }
 
-void sender_set_compression(struct sender *s, bool on)
+void sender_set_compression(struct sender *s, enum compression c)
 {
-	s->p.compression = on;
+	if (c == s->p.compression)
+		return;
+	s->p.compression = c;
+	memset(&s->chooser, 0, sizeof(s->chooser));
+	if (c != COMPRESSION_TIGHT && c != COMPRESSION_AUTO)
+		record_frame_release(&s->frame);
+}
+
+/* What is in use, as far as the backup takes it. */
+static enum compression mode(const struct sender *s)
+{
+	enum compression c = s->p.compression;
+
+	if (c == COMPRESSION_AUTO)
+		c = compression_now(&s->chooser);
+	return c == COMPRESSION_TIGHT && !s->takes_packed ? COMPRESSION_FAST
+							   : c;
 }
 
 void sender_set_conn(struct sender *s, struct conn *c, uint32_t capabilities)
 {
 	s->conn = c;
 	s->takes_output = (capabilities & WIRE_CAP_OUTPUT) != 0;
+	s->takes_packed = (capabilities & WIRE_CAP_PACKED) != 0;
+	s->conn_bytes = 0;
 	s->job = JOB_NONE;
 	s->open = false;
 	s->device_old_blocks = 0;
@@ -130,6 +147,7 @@ bool sender_is_open(const struct sender *s)
 
 static void count_sent(struct sender *s, size_t bytes)
 {
+	s->conn_bytes += bytes;
 	if (s->job == JOB_LIVE)
 		s->stats.live_bytes_sent += bytes;
 	else
@@ -138,7 +156,7 @@ static void count_sent(struct sender *s, size_t bytes)
 
 static unsigned int kinds(const struct sender *s)
 {
-	return s->p.compression ? PAGE_ALLOW_ALL : PAGE_ALLOW_RAW;
+	return mode(s) == COMPRESSION_OFF ? PAGE_ALLOW_RAW : PAGE_ALLOW_ALL;
 }
 
 /* An epoch without its BEGIN would be refused, and the link be lost for that:
@@ -188,10 +206,24 @@ void sender_live(struct sender *s, struct page_bitmap *todo)
 	schedule(s);
 }
 
+static void look_at_link(struct sender *s)
+{
+	struct compression_sample sample = {
+		.now_ns = now_mono_ns(),
+		.sent_bytes = s->conn_bytes,
+		.unsent_bytes = conn_unsent_bytes(s->conn),
+		.encode_ns = s->encode_ns,
+	};
+
+	compression_next(&s->chooser, &sample);
+	s->encode_ns = 0;
+}
+
 void sender_capture(struct sender *s, const struct capture *c)
 {
 	if (s->conn == NULL)
 		return;
+	look_at_link(s);
 	s->job = JOB_CAPTURE;
 	s->capture = c;
 	s->next = 0;
@@ -253,57 +285,40 @@ static void page_is_sent(struct sender *s, gfn_t gfn, const uint8_t *page,
 	s->records++;
 }
 
-/* Room for a frame of records; NULL when the connection has none. */
-static uint8_t *reserve_frame(struct sender *s, struct page_writer *w)
+/* 0, or -EAGAIN when the connection has no room. */
+static int begin_frame(struct sender *s)
 {
-	size_t cap;
-	uint8_t *frame = conn_reserve(s->conn, FRAME_MIN + SMALL_FRAMES_BYTES,
-				      &cap);
+	int rc = record_frame_begin(&s->frame, s->conn,
+				    mode(s) == COMPRESSION_TIGHT);
 
-	if (frame == NULL)
-		return NULL;
-	cap -= WIRE_HEADER_BYTES + SMALL_FRAMES_BYTES;
-	if (cap > FRAME_PAYLOAD_BYTES)
-		cap = FRAME_PAYLOAD_BYTES;
-	page_writer_init(w, frame + WIRE_HEADER_BYTES, cap);
-	return frame;
-}
-
-static void commit_frame(struct sender *s, uint8_t *frame, unsigned int type,
-			 const struct page_writer *w)
-{
-	size_t bytes = page_writer_bytes(w);
-
-	wire_put_header(frame, type, bytes);
-	conn_commit(s->conn, WIRE_HEADER_BYTES + bytes);
-	count_sent(s, WIRE_HEADER_BYTES + bytes);
+	if (rc < 0)
+		compression_full(&s->chooser);
+	return rc;
 }
 
 /* Fill one PAGES frame.  Returns the pages in it, 0 when none is left, -EAGAIN
  * when the connection has no room. */
 static int send_frame_of_pages(struct sender *s, int pages_max)
 {
-	struct page_writer w;
+	struct page_writer *w = &s->frame.w;
 	const uint8_t *page;
-	uint8_t *frame;
 	gfn_t gfn;
 	int n = 0;
 
 	if (peek_page(s, &gfn) == NULL)
 		return 0;
-	frame = reserve_frame(s, &w);
-	if (frame == NULL)
+	if (begin_frame(s) < 0)
 		return -EAGAIN;
 	while (n < pages_max && (page = peek_page(s, &gfn)) != NULL) {
 		uint8_t *old = page_cache_lookup(s->cache, gfn);
 		enum page_kind kind;
 
-		if (page_writer_add(&w, gfn, old, page, kinds(s), &kind) < 0)
+		if (page_writer_add(w, gfn, old, page, kinds(s), &kind) < 0)
 			break; /* the frame is full: gfns do ascend */
 		page_is_sent(s, gfn, page, old, kind);
 		n++;
 	}
-	commit_frame(s, frame, WIRE_PAGES, &w);
+	count_sent(s, record_frame_commit(&s->frame, WIRE_PAGES));
 	return n;
 }
 
@@ -343,8 +358,7 @@ static const uint8_t *device_block(struct sender *s, uint64_t i)
 	return s->scratch;
 }
 
-static void send_frame_of_device(struct sender *s, struct page_writer *w,
-				 bool keep)
+static void fill_frame_of_device(struct sender *s, bool keep)
 {
 	uint64_t blocks = device_blocks(s);
 
@@ -355,7 +369,8 @@ static void send_frame_of_device(struct sender *s, struct page_writer *w,
 		const uint8_t *old = i < s->device_old_blocks ? kept : NULL;
 		const uint8_t *block = device_block(s, i);
 
-		if (page_writer_add(w, i, old, block, kinds(s), NULL) < 0)
+		if (page_writer_add(&s->frame.w, i, old, block, kinds(s),
+				    NULL) < 0)
 			return;
 		if (keep)
 			memcpy(kept, block, REMUS_PAGE_SIZE);
@@ -366,17 +381,14 @@ static void send_frame_of_device(struct sender *s, struct page_writer *w,
 static int send_device(struct sender *s)
 {
 	uint64_t blocks = device_blocks(s);
-	struct page_writer w;
-	uint8_t *frame;
 
 	if (s->device_next == 0)
 		s->device_keep = keep_device_blocks(s, blocks);
 	while (s->device_next < blocks) {
-		frame = reserve_frame(s, &w);
-		if (frame == NULL)
+		if (begin_frame(s) < 0)
 			return -EAGAIN;
-		send_frame_of_device(s, &w, s->device_keep);
-		commit_frame(s, frame, WIRE_DEVICE, &w);
+		fill_frame_of_device(s, s->device_keep);
+		count_sent(s, record_frame_commit(&s->frame, WIRE_DEVICE));
 	}
 	if (!s->device_done) {
 		s->device_done = true;
@@ -415,13 +427,13 @@ static int send_output(struct sender *s)
 
 	if (!s->takes_output || s->output_done)
 		return 1;
-	frame = conn_reserve(s->conn, FRAME_MIN + SMALL_FRAMES_BYTES, &w.room);
+	frame = conn_reserve(s->conn, RECORD_FRAME_MIN + RECORD_FRAME_SPARE, &w.room);
 	if (frame == NULL)
 		return -EAGAIN;
 	w.at = frame + WIRE_HEADER_BYTES;
-	w.room -= WIRE_HEADER_BYTES + SMALL_FRAMES_BYTES;
-	if (w.room > FRAME_PAYLOAD_BYTES)
-		w.room = FRAME_PAYLOAD_BYTES;
+	w.room -= WIRE_HEADER_BYTES + RECORD_FRAME_SPARE;
+	if (w.room > RECORD_FRAME_BYTES)
+		w.room = RECORD_FRAME_BYTES;
 	s->p.events->output(s->p.ctx, s->epoch, s->output);
 	segments_drain(s->output, 0, write_segment, &w);
 	s->output_done = true;
@@ -462,18 +474,18 @@ static int send_end(struct sender *s)
 static void slice(void *data)
 {
 	struct sender *s = data;
-	int left = SENDER_SLICE_PAGES, n;
+	int left = SENDER_SLICE_PAGES, n = 1;
+	uint64_t began_ns = now_mono_ns();
 
 	if (s->conn == NULL || s->job == JOB_NONE || !send_begin(s))
 		return;
-	while (left > 0) {
+	while (left > 0 && n > 0) {
 		n = send_frame_of_pages(s, left);
-		if (n == -EAGAIN)
-			return; /* room() comes */
-		if (n == 0)
-			break;
-		left -= n;
+		left -= n > 0 ? n : 0;
 	}
+	s->encode_ns += now_mono_ns() - began_ns;
+	if (n == -EAGAIN)
+		return; /* room() comes */
 	if (left <= 0) {
 		schedule(s);
 		return;
@@ -490,5 +502,6 @@ static void slice(void *data)
 void sender_stats(const struct sender *s, struct sender_stats *out)
 {
 	*out = s->stats;
+	out->compression = mode(s);
 	out->cache_bytes = page_cache_bytes(s->cache);
 }

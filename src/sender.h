@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "capture.h"
+#include "compression.h"
 #include "conn.h"
 #include "page.h"
 #include "segments.h"
@@ -41,7 +42,7 @@ struct sender_params {
 	const uint8_t *ram; /* guest memory, which may change while we read */
 	uint64_t npages;
 	uint64_t cache_bytes;
-	bool compression;
+	enum compression compression;
 	const struct sender_events *events;
 	void *ctx;
 };
@@ -49,7 +50,8 @@ struct sender_params {
 /* 0 or -errno. */
 int sender_new(struct sender **out, const struct sender_params *p);
 void sender_free(struct sender *s);
-void sender_set_compression(struct sender *s, bool on);
+/* AUTO begins with fast, and sees only what is sent from here on. */
+void sender_set_compression(struct sender *s, enum compression c);
 
 /* The connection to send to, or NULL when it is gone; `capabilities` are those
  * that both sides have.  Whatever was being sent is given up, with no event;
@@ -85,6 +87,8 @@ struct sender_stats {
 	/* the same of live passes, that is, of full and partial syncs */
 	uint64_t live_bytes_raw, live_bytes_sent;
 	uint64_t cache_bytes;
+	/* what is in use: not AUTO, and TIGHT only when the backup takes it */
+	enum compression compression;
 };
 void sender_stats(const struct sender *s, struct sender_stats *out);
 

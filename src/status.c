@@ -121,7 +121,10 @@ static void put_base(json_t *o, const struct vm_status *s)
 	put(o, "driver", text(s->driver));
 	put(o, "tracker", text(s->tracker));
 	put(o, "interval_ms", number(s->interval_ms));
-	put(o, "compression", json_boolean(s->compression));
+	put(o, "compression",
+	    json_boolean(s->compression != COMPRESSION_OFF));
+	put(o, "compression_mode", text(compression_to_str(s->compression)));
+	put(o, "codec", text(compression_to_str(s->codec)));
 	put(o, "memory_bytes", number(s->memory_bytes));
 }
 

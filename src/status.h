@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "compression.h"
 #include "gate.h"
 
 enum vm_role { ROLE_BACKUP = 0, ROLE_PRIMARY };
@@ -72,7 +73,7 @@ struct vm_status {
 	uint64_t memory_bytes;
 	uint64_t rss_bytes;
 	const char *driver, *tracker;
-	bool compression;
+	enum compression compression, codec; /* asked for, in use */
 };
 
 /* A new reference; ratio is bytes_raw / bytes_sent, 0 when nothing was sent. */

@@ -85,6 +85,7 @@ static void fill_common(struct vm *vm, struct vm_status *st, char *ticket,
 	st->driver = env->dops->name;
 	st->tracker = env->dops->tracker_name(env->driver);
 	st->compression = env->cfg->compression;
+	st->codec = st->compression;
 }
 
 /* `side` adds what a primary knows. */
@@ -391,11 +392,11 @@ static void cmd_set(struct vm *vm, struct ipc_request *req, const json_t *args)
 		json_object_get(args, "compression"));
 	struct vm_config *cfg = vm->env.cfg;
 	uint32_t ms = cfg->interval_ms;
-	bool on = cfg->compression;
+	enum compression wanted = cfg->compression;
 
 	if (interval == NULL && compression == NULL) {
 		ipc_reply_error(req, "set: expected interval=... or "
-				     "compression=on|off");
+				     "compression=" COMPRESSION_NAMES);
 		return;
 	}
 	if (interval != NULL && parse_ms(interval, VM_INTERVAL_MS_MIN,
@@ -405,16 +406,14 @@ static void cmd_set(struct vm *vm, struct ipc_request *req, const json_t *args)
 				VM_INTERVAL_MS_MAX / 1000);
 		return;
 	}
-	if (compression != NULL && strcmp(compression, "on") != 0 &&
-	    strcmp(compression, "off") != 0) {
-		ipc_reply_error(req, "compression=%s: expected on or off",
-				compression);
+	if (compression != NULL &&
+	    compression_from_str(compression, &wanted) < 0) {
+		ipc_reply_error(req, "compression=%s: expected one of "
+				COMPRESSION_NAMES, compression);
 		return;
 	}
-	if (compression != NULL)
-		on = strcmp(compression, "on") == 0;
 	cfg->interval_ms = ms;
-	cfg->compression = on;
+	cfg->compression = wanted;
 	if (vm->primary != NULL)
 		primary_reconfigured(vm->primary);
 	ipc_reply_ok(req, NULL);

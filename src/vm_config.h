@@ -15,6 +15,8 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
+#include "compression.h"
+
 #define VM_NAME_MAX 64
 #define VM_KEY_BYTES_MIN 32 /* of random bytes in the key file */
 #define VM_KEY_BYTES_MAX 64
@@ -69,7 +71,7 @@ struct vm_config {
 	uint32_t max_in_flight;	 /* epochs captured but not acknowledged */
 	uint64_t capture_bytes;	 /* bound of the copy made in the pause */
 	uint64_t cache_bytes;	 /* bound of the old-page cache */
-	bool compression;	 /* off: pages go raw */
+	enum compression compression;
 	uint32_t heartbeat_ms, link_timeout_ms;
 	uint32_t shutdown_timeout_ms; /* 0: the guest is not asked */
 

@@ -78,6 +78,14 @@ static int set_accel(struct parse *p, const struct key *k, char *value)
 	return 0;
 }
 
+static int set_compression(struct parse *p, const struct key *k, char *value)
+{
+	if (compression_from_str(value, member(p, k)) < 0)
+		return config_bad(p, p->line, "compression is one of "
+				  COMPRESSION_NAMES ", not '%s'", value);
+	return 0;
+}
+
 static int set_u32(struct parse *p, const struct key *k, char *value)
 {
 	uint64_t v;
@@ -126,14 +134,6 @@ static int set_size(struct parse *p, const struct key *k, char *value)
 				  k->name, size_str(k->min, lo),
 				  size_str(k->max, hi), value);
 	*(uint64_t *)member(p, k) = v;
-	return 0;
-}
-
-static int set_switch(struct parse *p, const struct key *k, char *value)
-{
-	if (parse_switch(value, member(p, k)) < 0)
-		return config_bad(p, p->line, "%s is on or off, not '%s'",
-				  k->name, value);
 	return 0;
 }
 
@@ -337,7 +337,8 @@ static const struct key keys[] = {
 	  .fallback = "64M" },
 	{ "cache", set_size, AT(cache_bytes), .min = MIB, .max = 64 * GIB,
 	  .fallback = "64M" },
-	{ "compression", set_switch, AT(compression), .fallback = "on" },
+	{ "compression", set_compression, AT(compression),
+	  .fallback = "auto" },
 	{ "heartbeat", set_time, AT(heartbeat_ms), .min = 10, .max = 10000,
 	  .fallback = "250" },
 	{ "link_timeout", set_time, AT(link_timeout_ms), .min = 100,

@@ -42,7 +42,7 @@ struct knobs {
 	uint64_t npages;
 	uint32_t interval_ms, max_in_flight;
 	uint64_t capture_bytes, cache_bytes, gate_queue_bytes;
-	bool compression;
+	enum compression compression;
 	uint32_t link_timeout_ms;
 	uint64_t latency_ns, job_ns, driver_ns, burst_ns;
 	uint64_t bytes_per_sec; /* 0: no limit */

@@ -245,7 +245,8 @@ static void nuisance(struct node *n)
 		give_up_peer(n);
 	if (strcmp(cmd, "set") == 0)
 		args = json_pack("{s:s, s:s}", "interval", intervals[rnd(5)],
-				 "compression", one_in(2) ? "on" : "off");
+				 "compression",
+				 compression_to_str((enum compression)rnd(4)));
 	if (strcmp(cmd, "demote") == 0)
 		args = json_pack("{s:b}", "end", (int)one_in(2));
 	command(n, cmd, args);

@@ -312,7 +312,7 @@ static void draw_knobs(struct knobs *k)
 	k->capture_bytes = one_in(4) ? rnd(8) * 4096 : 512 * 4096;
 	k->cache_bytes = one_in(3) ? rnd_in(8, 64) * 4096 : 1024 * 4096;
 	k->gate_queue_bytes = one_in(5) ? 16384 : 1 << 20;
-	k->compression = !one_in(8);
+	k->compression = (enum compression)(rnd(8) / 2);
 	k->link_timeout_ms = (uint32_t)rnd_in(200, 1500);
 	k->latency_ns = one_in(4) ? rnd(20 * MS) : rnd(MS);
 	k->job_ns = one_in(3) ? 0 : rnd(one_in(4) ? 5 * MS : MS / 20);

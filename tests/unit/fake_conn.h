@@ -57,6 +57,11 @@ uint8_t *conn_reserve(struct conn *c, size_t min_bytes, size_t *cap)
 	return c->reserved;
 }
 
+size_t conn_unsent_bytes(struct conn *c)
+{
+	return c->used;
+}
+
 void conn_commit(struct conn *c, size_t bytes)
 {
 	assert(c->reserved != NULL && bytes <= c->reserved_cap);

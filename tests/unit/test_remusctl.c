@@ -46,7 +46,7 @@ static void play_status(struct ipc_request *req)
 		.peer = "beta", .peer_address = "192.0.2.2:7070",
 		.link_up = true, .rtt_us = 120, .sync_done_pages = 25,
 		.sync_total_pages = 100, .driver = "fake", .tracker = "none",
-		.compression = true,
+		.compression = COMPRESSION_AUTO, .codec = COMPRESSION_TIGHT,
 	};
 
 	ipc_reply_ok(req, status_to_json(&s));
@@ -224,18 +224,18 @@ static const struct {
 	{ "stop VM --peer-is-dead", "stop does not take --peer-is-dead" },
 	{ "protect VM --peer-is-dead",
 	  "protect does not take --peer-is-dead" },
-	{ "set VM", "set what? interval=TIME or compression=on|off" },
+	{ "set VM", "set what? interval=TIME or compression=off|fast|tight|auto|on" },
 	{ "set VM interval=4",
 	  "interval is a time from 5ms to 10000ms, not '4'" },
 	{ "set VM interval=10001",
 	  "interval is a time from 5ms to 10000ms, not '10001'" },
 	{ "set VM interval=", "interval is a time from 5ms to 10000ms, not "
 			      "''" },
-	{ "set VM compression=yes", "compression is on or off, not 'yes'" },
+	{ "set VM compression=yes", "compression is one of off|fast|tight|auto|on, not 'yes'" },
 	{ "set VM memory=1G", "'memory=1G' cannot be set; interval=TIME and "
-			      "compression=on|off can" },
+			      "compression=off|fast|tight|auto|on can" },
 	{ "set VM interval=50 bogus",
-	  "'bogus' cannot be set; interval=TIME and compression=on|off can" },
+	  "'bogus' cannot be set; interval=TIME and compression=off|fast|tight|auto|on can" },
 };
 
 static void wrong_usage_is_2(void **state)
@@ -375,7 +375,7 @@ static void status_is_text_or_json(void **state)
 	has("pause      p50 900 us, p99 1.5 ms, max 2.5 ms\n");
 	has("ack        p50 1 us, p99 2 us, max 3.0 s\n");
 	has("dirty      p50 100, p99 200, max 300 pages\n");
-	has("1.0 MB sent for 8.2 MB of pages: ratio 8.00, compression on\n");
+	has("1.0 MB sent for 8.2 MB of pages: ratio 8.00, compression auto, now tight\n");
 	has("relay, holding: held 5, released 6, dropped 7\n");
 	assert_int_equal(ctl("status VM --json"), 0);
 	j = json_loads(out, 0, NULL);

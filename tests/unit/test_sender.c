@@ -20,6 +20,7 @@
 #include "digest.h"
 #include "fake_conn.h"
 #include "inflight.h"
+#include "page_pack.h"
 #include "page_record.h"
 #include "receiver.h"
 #include "segment_frames.h"
@@ -49,7 +50,9 @@ struct world {
 	struct sender *sender;
 	bool held; /* the guest is, until the capture is sent */
 	bool live, sending, first;
-	bool deaf; /* a backup that takes no OUTPUT */
+	bool deaf; /* a backup that takes no OUTPUT, and nothing packed */
+	bool never_packed;
+	unsigned int packed; /* payloads */
 	bool full; /* the backup found a wrong digest: trust nothing */
 	uint64_t next_epoch, sent_chain, sending_epoch;
 	unsigned int in_flight, passes;
@@ -387,6 +390,17 @@ static void got_begin(struct world *w, const uint8_t *payload, size_t len)
 	receiver_begin(w->receiver, &w->begin);
 }
 
+/* Packed is sent to who takes it, when it is wanted. */
+static void saw_payload(struct world *w, const uint8_t *payload)
+{
+	assert_true(payload[0] == PAGE_RECORD_VERSION ||
+		    payload[0] == PAGE_PACK_VERSION);
+	if (payload[0] == PAGE_PACK_VERSION) {
+		assert_true(!w->deaf && !w->never_packed);
+		w->packed++;
+	}
+}
+
 /* One frame arrives; false when none was under way. */
 static bool deliver(struct world *w)
 {
@@ -399,11 +413,13 @@ static bool deliver(struct world *w)
 	case WIRE_BEGIN: got_begin(w, payload, h.payload_bytes); break;
 	case WIRE_PAGES:
 		assert_true(w->open);
+		saw_payload(w, payload);
 		assert_int_equal(receiver_pages(w->receiver, payload,
 						h.payload_bytes), 0);
 		break;
 	case WIRE_DEVICE:
 		assert_true(w->open);
+		saw_payload(w, payload);
 		assert_int_equal(receiver_device(w->receiver, payload,
 						 h.payload_bytes), 0);
 		break;
@@ -423,7 +439,8 @@ static bool deliver(struct world *w)
 /* ---- the world ---- */
 
 static struct world *world_new(uint64_t seed, uint64_t cache_bytes,
-			       uint64_t capture_bytes, bool compression)
+			       uint64_t capture_bytes,
+			       enum compression compression)
 {
 	struct world *w = calloc(1, sizeof(*w));
 	struct sender_params p = {
@@ -553,16 +570,23 @@ static void final_epoch(struct world *w)
 static const struct {
 	const char *what;
 	uint64_t cache_bytes, capture_bytes;
-	bool compression, toggle;
+	enum compression compression;
+	bool toggle;
 } kinds_of_world[] = {
-	{ "all fits", RAM_BYTES, RAM_BYTES, true, false },
-	{ "cache smaller", RAM_BYTES / 4, RAM_BYTES, true, false },
-	{ "cache of one set", 8 * REMUS_PAGE_SIZE, RAM_BYTES, true, false },
-	{ "overflow", RAM_BYTES, 20 * REMUS_PAGE_SIZE, true, false },
-	{ "overflow always", RAM_BYTES / 3, 0, true, false },
-	{ "no compression", RAM_BYTES, RAM_BYTES, false, false },
-	{ "compression on and off", RAM_BYTES / 2, 50 * REMUS_PAGE_SIZE, true,
-	  true },
+	{ "all fits", RAM_BYTES, RAM_BYTES, COMPRESSION_FAST, false },
+	{ "cache smaller", RAM_BYTES / 4, RAM_BYTES, COMPRESSION_FAST, false },
+	{ "cache of one set", 8 * REMUS_PAGE_SIZE, RAM_BYTES, COMPRESSION_FAST,
+	  false },
+	{ "overflow", RAM_BYTES, 20 * REMUS_PAGE_SIZE, COMPRESSION_FAST,
+	  false },
+	{ "overflow always", RAM_BYTES / 3, 0, COMPRESSION_FAST, false },
+	{ "no compression", RAM_BYTES, RAM_BYTES, COMPRESSION_OFF, false },
+	{ "compression on and off", RAM_BYTES / 2, 50 * REMUS_PAGE_SIZE,
+	  COMPRESSION_FAST, true },
+	{ "tight", RAM_BYTES, RAM_BYTES, COMPRESSION_TIGHT, false },
+	{ "tight, cache smaller, overflow", RAM_BYTES / 4,
+	  20 * REMUS_PAGE_SIZE, COMPRESSION_TIGHT, false },
+	{ "auto", RAM_BYTES / 2, RAM_BYTES, COMPRESSION_AUTO, false },
 };
 
 static void run_history(size_t kind, uint64_t seed, unsigned int loss_in)
@@ -572,11 +596,17 @@ static void run_history(size_t kind, uint64_t seed, unsigned int loss_in)
 				    kinds_of_world[kind].compression);
 	struct sender_stats st;
 
+	w->never_packed = !kinds_of_world[kind].toggle &&
+			  (kinds_of_world[kind].compression ==
+				   COMPRESSION_OFF ||
+			   kinds_of_world[kind].compression ==
+				   COMPRESSION_FAST);
 	connect_link(w);
 	for (int i = 0; i < 6000; i++) {
 		one_step(w, loss_in);
 		if (kinds_of_world[kind].toggle && rnd(w, 100) == 0)
-			sender_set_compression(w->sender, rnd(w, 2));
+			sender_set_compression(w->sender,
+					       (enum compression)rnd(w, 4));
 	}
 	if (!w->up)
 		connect_link(w);
@@ -584,6 +614,8 @@ static void run_history(size_t kind, uint64_t seed, unsigned int loss_in)
 	sender_stats(w->sender, &st);
 	assert_true(w->commits > 1);
 	assert_true(w->conn.refused > 0);
+	if (kinds_of_world[kind].compression >= COMPRESSION_TIGHT)
+		assert_true(w->packed > 10);
 	assert_true(st.bytes_sent > 0 && st.live_bytes_raw >= RAM_BYTES);
 	if (kinds_of_world[kind].capture_bytes == 0)
 		assert_true(w->overflows > 0);
@@ -619,7 +651,7 @@ static void and_so_when_the_link_is_lost_again_and_again(void **state)
 
 static void most_reconnections_need_no_full_sync(void **state)
 {
-	struct world *w = world_new(5, RAM_BYTES, RAM_BYTES, true);
+	struct world *w = world_new(5, RAM_BYTES, RAM_BYTES, COMPRESSION_FAST);
 	struct sender_stats before, after;
 
 	(void)state;
@@ -642,7 +674,7 @@ static void other_old_pages_are_found_by_the_digest(void **state)
 {
 	(void)state;
 	for (int device = 0; device <= 1; device++) {
-		struct world *w = world_new(9, RAM_BYTES, RAM_BYTES, true);
+		struct world *w = world_new(9, RAM_BYTES, RAM_BYTES, COMPRESSION_FAST);
 		const void *was;
 		size_t bytes;
 
@@ -680,7 +712,7 @@ static void other_old_pages_are_found_by_the_digest(void **state)
 /* Queue exactly full when the next small frame comes: it waits for room. */
 static void begin_and_end_wait_for_room(void **state)
 {
-	struct world *w = world_new(3, RAM_BYTES, RAM_BYTES, true);
+	struct world *w = world_new(3, RAM_BYTES, RAM_BYTES, COMPRESSION_FAST);
 	struct inflight_slot *s;
 
 	(void)state;
@@ -725,7 +757,7 @@ static void begin_and_end_wait_for_room(void **state)
 
 static void pages_leave_room_for_small_frames(void **state)
 {
-	struct world *w = world_new(3, RAM_BYTES, RAM_BYTES, true);
+	struct world *w = world_new(3, RAM_BYTES, RAM_BYTES, COMPRESSION_FAST);
 
 	(void)state;
 	connect_link(w);
@@ -740,7 +772,7 @@ static void pages_leave_room_for_small_frames(void **state)
 /* No more than a slice of pages in one turn, whatever the room. */
 static void a_turn_sends_no_more_than_a_slice(void **state)
 {
-	struct world *w = world_new(3, RAM_BYTES, RAM_BYTES, true);
+	struct world *w = world_new(3, RAM_BYTES, RAM_BYTES, COMPRESSION_FAST);
 	uint64_t left;
 
 	(void)state;
@@ -763,7 +795,7 @@ static void a_turn_sends_no_more_than_a_slice(void **state)
 
 static void given_up_is_given_up_without_an_event(void **state)
 {
-	struct world *w = world_new(3, RAM_BYTES, RAM_BYTES, true);
+	struct world *w = world_new(3, RAM_BYTES, RAM_BYTES, COMPRESSION_FAST);
 
 	(void)state;
 	connect_link(w);
@@ -787,7 +819,7 @@ static void given_up_is_given_up_without_an_event(void **state)
 
 static void a_loop_that_takes_no_job_is_tried_again(void **state)
 {
-	struct world *w = world_new(3, RAM_BYTES, RAM_BYTES, true);
+	struct world *w = world_new(3, RAM_BYTES, RAM_BYTES, COMPRESSION_FAST);
 
 	(void)state;
 	fake_soon_rc = -ENOMEM;
@@ -801,7 +833,7 @@ static void a_loop_that_takes_no_job_is_tried_again(void **state)
 
 static void all_that_is_sent_is_counted(void **state)
 {
-	struct world *w = world_new(3, RAM_BYTES, RAM_BYTES, true);
+	struct world *w = world_new(3, RAM_BYTES, RAM_BYTES, COMPRESSION_FAST);
 	struct sender_stats st;
 	uint64_t captured = 0, wire = 0;
 	const uint8_t *payload;

@@ -104,7 +104,8 @@ static void json_has_every_member(void **state)
 	};
 	struct vm_status s = { .vm = "web", .role = ROLE_PRIMARY,
 			       .state = STATE_PROTECTED, .bytes_raw = 4096,
-			       .bytes_sent = 1024, .compression = true,
+			       .bytes_sent = 1024, .compression = COMPRESSION_AUTO,
+			       .codec = COMPRESSION_FAST,
 			       .pause_us = { 1, 2, 3 },
 			       .dirty_pages = { 4, 5, 6 },
 			       .ack_us = { 7, 8, 9 },
@@ -125,6 +126,10 @@ static void json_has_every_member(void **state)
 	assert_int_equal(num(j, "bytes_sent"), 1024);
 	assert_true(json_real_value(json_object_get(j, "ratio")) == 4.0);
 	assert_true(json_is_true(json_object_get(j, "compression")));
+	assert_string_equal(json_string_value(json_object_get(
+		j, "compression_mode")), "auto");
+	assert_string_equal(json_string_value(json_object_get(j, "codec")),
+			    "fast");
 	assert_true(json_is_false(json_object_get(j, "link_up")));
 	o = json_object_get(j, "pause_us");
 	assert_int_equal(num(o, "p50") * 100 + num(o, "p99") * 10 +

@@ -180,8 +180,9 @@ static const struct {
 	{ 5, "gate_queue = 2G", 5,
 	  "gate_queue is a size from 64K to 1G, not '2G'" },
 	{ 5, "compression = maybe", 5,
-	  "compression is on or off, not 'maybe'" },
-	{ 5, "compression = o", 5, "compression is on or off, not 'o'" },
+	  "compression is one of off|fast|tight|auto|on, not 'maybe'" },
+	{ 5, "compression = o", 5,
+	  "compression is one of off|fast|tight|auto|on, not 'o'" },
 	{ 5, "driver = vmware", 5, "driver is one of qemu|fake, not 'vmware'" },
 	{ 5, "driver = qemu|fake", 5,
 	  "driver is one of qemu|fake, not 'qemu|fake'" },
@@ -408,7 +409,7 @@ static void takes_a_good_file_and_fills_in_the_rest(void **state)
 	assert_int_equal(c->max_in_flight, 2);
 	assert_int_equal(c->capture_bytes, 64 << 20);
 	assert_int_equal(c->cache_bytes, 64 << 20);
-	assert_true(c->compression);
+	assert_int_equal(c->compression, COMPRESSION_AUTO);
 	assert_int_equal(c->heartbeat_ms, 250);
 	assert_int_equal(c->link_timeout_ms, 1500);
 	assert_int_equal(c->group, 0);
@@ -456,7 +457,7 @@ static void takes_every_key(void **state)
 	assert_int_equal(c->max_in_flight, 1);
 	assert_int_equal(c->capture_bytes, 8 << 20);
 	assert_int_equal(c->cache_bytes, 1 << 30);
-	assert_false(c->compression);
+	assert_int_equal(c->compression, COMPRESSION_OFF);
 	assert_int_equal(c->heartbeat_ms, 100);
 	assert_int_equal(c->link_timeout_ms, 200);
 	assert_false(c->alone_run);

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* compression.c - see compression.h. */
+#include "compression.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define DOUBLED_MAX 5
+/* So little is as good as nothing: heartbeats, and what has just been sent. */
+#define UNSENT_FEW 4096u
+
+static const char *const names[] = {
+	[COMPRESSION_OFF] = "off",
+	[COMPRESSION_FAST] = "fast",
+	[COMPRESSION_TIGHT] = "tight",
+	[COMPRESSION_AUTO] = "auto",
+};
+
+const char *compression_to_str(enum compression c)
+{
+	return (unsigned int)c < sizeof(names) / sizeof(names[0]) ? names[c]
+								  : "?";
+}
+
+int compression_from_str(const char *name, enum compression *out)
+{
+	if (strcmp(name, "on") == 0) {
+		*out = COMPRESSION_AUTO;
+		return 0;
+	}
+	for (unsigned int i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(name, names[i]) == 0) {
+			*out = (enum compression)i;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+enum compression compression_now(const struct compression_auto *a)
+{
+	return a->tight ? COMPRESSION_TIGHT : COMPRESSION_FAST;
+}
+
+static unsigned int patience(const struct compression_auto *a)
+{
+	return COMPRESSION_PATIENCE << a->doubled;
+}
+
+static void change(struct compression_auto *a, bool tight)
+{
+	if (tight && a->again && a->lasted >= COMPRESSION_PATIENCE)
+		a->doubled = 0;
+	else if (tight && a->again && a->doubled < DOUBLED_MAX)
+		a->doubled++;
+	a->again = !tight;
+	a->tight = tight;
+	a->behind = a->calm = a->lasted = 0;
+}
+
+/* Bytes a second, while there was always something to send. */
+static void measure_rate(struct compression_auto *a,
+			 const struct compression_sample *s, uint64_t dt)
+{
+	uint64_t given = s->sent_bytes - a->last_sent + a->last_unsent;
+	uint64_t drained = given > s->unsent_bytes ? given - s->unsent_bytes
+						   : 0;
+	uint64_t rate;
+
+	if (dt == 0 || a->last_unsent <= UNSENT_FEW ||
+	    s->unsent_bytes <= UNSENT_FEW)
+		return;
+	rate = (uint64_t)((double)drained * 1e9 / (double)dt);
+	a->rate = a->rate == 0 ? rate : a->rate - a->rate / 4 + rate / 4;
+}
+
+/* Would the bytes of the last checkpoint, had they been sent by fast, have left
+ * the link idle for half of the time? */
+static bool fast_would_do(const struct compression_auto *a,
+			  const struct compression_sample *s, uint64_t dt)
+{
+	double bytes = (double)(s->sent_bytes - a->last_sent);
+
+	return a->rate == 0 || bytes * COMPRESSION_GAIN * 1e9 <=
+				       (double)a->rate * (double)dt / 2;
+}
+
+static void judge(struct compression_auto *a,
+		  const struct compression_sample *s, uint64_t dt)
+{
+	if (s->unsent_bytes > UNSENT_FEW) {
+		a->behind++;
+		a->calm = 0;
+	} else {
+		a->calm++;
+		a->behind = 0;
+	}
+	if (!a->tight && a->behind >= COMPRESSION_BEHIND)
+		change(a, true);
+	else if (a->tight && a->calm >= patience(a) &&
+		 (s->encode_ns > dt / 2 || fast_would_do(a, s, dt)))
+		change(a, false);
+}
+
+enum compression compression_next(struct compression_auto *a,
+				  const struct compression_sample *s)
+{
+	/* Of the first one, and the first of a connection, nothing follows. */
+	if (a->last_ns != 0 && s->sent_bytes >= a->last_sent &&
+	    s->now_ns > a->last_ns) {
+		uint64_t dt = s->now_ns - a->last_ns;
+
+		a->lasted++;
+		measure_rate(a, s, dt);
+		judge(a, s, dt);
+	}
+	a->last_ns = s->now_ns;
+	a->last_sent = s->sent_bytes;
+	a->last_unsent = s->unsent_bytes;
+	return compression_now(a);
+}
+
+enum compression compression_full(struct compression_auto *a)
+{
+	if (!a->tight)
+		change(a, true);
+	return compression_now(a);
+}
