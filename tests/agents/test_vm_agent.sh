@@ -548,6 +548,19 @@ stand_in=PATH=$LAB_DIR/canned:$STUBS/bin:$PATH
 asked() { grep -q "^demote" "$LAB_DIR/canned/calls"; }
 expect $OK alpha demote "$stand_in" "${both[@]}"
 ! asked || wrong "it ends the only copy"
+# Until the cluster promotes the other node, which has a copy now.
+to_beta=(OCF_RESKEY_CRM_meta_notify_type=pre
+	OCF_RESKEY_CRM_meta_notify_operation=promote
+	OCF_RESKEY_CRM_meta_notify_promote_uname=beta)
+expect $OK alpha notify "$stand_in" "${to_beta[@]/%beta/alpha}"
+! asked || wrong "it hands over to itself"
+expect $OK alpha notify "$stand_in" "${to_beta[@]}"
+asked || wrong "it does not hand over what was kept"
+: >"$LAB_DIR/canned/calls"
+expect $OK alpha notify "$stand_in" "${to_beta[@]}"
+! asked || wrong "it hands over what was not kept"
+canned primary alone false 'alone(alpha)' $DEGRADED 3000 "primary alone"
+expect $OK alpha demote "$stand_in" "${both[@]}"
 expect $OK alpha monitor "$stand_in"
 probe $PROMOTED alpha "$stand_in"
 expect $OK alpha promote "$stand_in"

@@ -82,6 +82,7 @@ case_w_freeze_liked() {
 	wait_for 30 "vm1 promoted on $B" promoted vm1-clone "$B"
 	watch_goes_on
 	node_thaw "$P"
+	wait_for 30 "$P stepping down" is_backup "$P"
 	# Only with all that it had at the other one.
 	wait_for 120 "vm1 back on $P" serves_now "$P"
 	QUERY=
