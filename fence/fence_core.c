@@ -1,55 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* fence_core.c - see fence_core.h. */
-#include "fence_core.h"
-
+/* fence_core.c - see fence_core.h; its parts are named in fence_core_priv.h. */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "fence_core_priv.h"
 #include "util.h"
-
-/* NOT_ITS: for a while it could have been one of the target's. */
-enum vm_phase { WAITS, NOT_ITS, TO_ASK, ASKS, DECIDED };
-
-/* The last word of one witness in a round. */
-struct word {
-	bool seen; /* it refused because it sees a copy */
-	char text[TICKET_WHY_MAX + 32];
-};
-
-struct vm {
-	char name[VM_NAME_MAX + 1];
-	enum vm_phase phase;
-	char peer[VM_NAME_MAX + 1];
-	struct ticket value;
-	uint64_t quiet_at_ms;
-	const char *hint; /* what it waits for, or NULL */
-	struct word word[WITNESSES_MAX];
-};
-
-struct fence_core {
-	struct fence_core_config c;
-	uint64_t now_ms, start_ms;
-	enum fence_end end;
-	/* the look */
-	bool look_due, looking, answered[WITNESSES_MAX];
-	uint64_t look_began_ms, look_at_ms;
-	struct sight *sight[WITNESSES_MAX];
-	char why[WITNESSES_MAX][TICKET_WHY_MAX];
-	/* the machines */
-	unsigned int vms;
-	struct vm vm[SIGHT_VMS_MAX];
-	bool set_known;
-	uint64_t quiet_since_ms; /* all decided and quiet; 0: not yet */
-	char text[FENCE_TEXT_MAX];
-};
-
-static unsigned int majority(const struct fence_core *f)
-{
-	return ticket_majority(f->c.witnesses);
-}
 
 static bool in_grace(const struct fence_core *f, uint64_t since_ms)
 {
@@ -61,254 +18,19 @@ static uint64_t deadline(const struct fence_core *f)
 	return f->start_ms + f->c.timeout_ms;
 }
 
-/* ---- the report ---- */
-
-static void say(struct fence_core *f, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-static void say(struct fence_core *f, const char *fmt, ...)
-{
-	size_t at = strlen(f->text);
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(f->text + at, sizeof(f->text) - at, fmt, ap);
-	va_end(ap);
-}
-
-static void begin_failure(struct fence_core *f)
-{
-	f->end = FENCE_FAILED;
-	f->text[0] = '\0';
-	say(f, "%s is not fenced: ", f->c.target);
-}
-
-static const char *name_of(const struct fence_core *f, unsigned int w)
-{
-	return f->c.witness[w].name;
-}
-
-/* Of the last look: what each has against it. */
-static void say_sights(struct fence_core *f, const char *vm)
-{
-	char why[TICKET_WHY_MAX];
-
-	for (unsigned int w = 0; w < f->c.witnesses; w++) {
-		const struct sight_vm *v = sight_find(f->sight[w], vm);
-
-		if (f->sight[w] == NULL)
-			say(f, "  %s: %s\n", name_of(f, w), f->why[w]);
-		else if (v == NULL)
-			say(f, "  %s: does not know %s\n", name_of(f, w), vm);
-		else if (sight_seen_on(v, f->c.target, why))
-			say(f, "  %s: %s\n", name_of(f, w), why);
-		else if (!sight_has_looked(v))
-			say(f, "  %s: just started, not looked yet\n",
-			    name_of(f, w));
-		else
-			say(f, "  %s: sees nothing of %s\n", name_of(f, w),
-			    f->c.target);
-	}
-}
-
-static void say_words(struct fence_core *f, const struct vm *v)
-{
-	for (unsigned int w = 0; w < f->c.witnesses; w++)
-		say(f, "  %s: %s\n", name_of(f, w),
-		    v->word[w].text[0] != '\0' ? v->word[w].text
-					       : "not asked");
-}
-
-static void fail_seen(struct fence_core *f, const char *vm)
-{
-	begin_failure(f);
-	say(f, "clients still see it serve %s\n", vm);
-	say_sights(f, vm);
-}
-
-static void fail_silent(struct fence_core *f)
-{
-	begin_failure(f);
-	say(f, "no majority of the %u witnesses answers\n", f->c.witnesses);
-	for (unsigned int w = 0; w < f->c.witnesses; w++)
-		say(f, "  %s: %s\n", name_of(f, w),
-		    f->sight[w] != NULL ? "answered" : f->why[w]);
-}
-
-/* ---- the last look ---- */
-
-static unsigned int count_sights(const struct fence_core *f)
-{
-	unsigned int n = 0;
-
-	for (unsigned int w = 0; w < f->c.witnesses; w++)
-		n += f->sight[w] != NULL;
-	return n;
-}
-
-/* So many see the target, or can tell that it is not there. */
-static unsigned int count_seen(const struct fence_core *f, const char *vm,
-			       bool seen)
-{
-	char why[TICKET_WHY_MAX];
-	unsigned int n = 0;
-
-	for (unsigned int w = 0; w < f->c.witnesses; w++) {
-		const struct sight_vm *v = sight_find(f->sight[w], vm);
-		bool s = v != NULL && sight_seen_on(v, f->c.target, why);
-
-		n += seen ? s : v != NULL && !s && sight_has_looked(v);
-	}
-	return n;
-}
-
-/* A majority without those that see it is not to be had. */
-static bool is_seen(const struct fence_core *f, const char *vm)
-{
-	return f->c.witnesses - count_seen(f, vm, true) < majority(f);
-}
-
-static const struct ticket *newest_ticket(const struct fence_core *f,
-					  const char *vm)
-{
-	const struct sight_vm *best = NULL;
-
-	for (unsigned int w = 0; w < f->c.witnesses; w++) {
-		const struct sight_vm *v = sight_find(f->sight[w], vm);
-
-		if (v != NULL && v->accepted.n != 0 &&
-		    (best == NULL ||
-		     ballot_cmp(&v->accepted, &best->accepted) > 0))
-			best = v;
-	}
-	return best == NULL ? NULL : &best->ticket;
-}
-
-static bool stands_by(const struct fence_core *f, const char *vm,
-		      const struct ticket *t)
-{
-	unsigned int n = 0;
-
-	for (unsigned int w = 0; w < f->c.witnesses; w++) {
-		const struct sight_vm *v = sight_find(f->sight[w], vm);
-
-		n += v != NULL &&
-		     sight_stands_by(v, t->backup, t->generation);
-	}
-	return n >= majority(f);
-}
-
-/* ---- which machines ---- */
-
-static struct vm *find_vm(struct fence_core *f, const char *name)
-{
-	for (unsigned int i = 0; i < f->vms; i++) {
-		if (strcmp(f->vm[i].name, name) == 0)
-			return &f->vm[i];
-	}
-	return NULL;
-}
-
-static bool add_vm(struct fence_core *f, const char *name)
-{
-	if (find_vm(f, name) != NULL)
-		return true;
-	if (f->vms == SIGHT_VMS_MAX) {
-		begin_failure(f);
-		say(f, "more than %d virtual machines\n", SIGHT_VMS_MAX);
-		return false;
-	}
-	strcpy(f->vm[f->vms++].name, name);
-	return true;
-}
-
-static unsigned int count_names(const struct fence_core *f, const char *vm,
-				const char *node)
-{
-	unsigned int n = 0;
-
-	for (unsigned int w = 0; w < f->c.witnesses; w++) {
-		const struct sight_vm *v = sight_find(f->sight[w], vm);
-
-		n += v != NULL && (node == NULL || sight_names(v, node));
-	}
-	return n;
-}
-
-static bool check_given(struct fence_core *f)
-{
-	unsigned int silent = f->c.witnesses - count_sights(f);
-
-	for (unsigned int i = 0; i < f->vms; i++) {
-		const char *vm = f->vm[i].name;
-
-		if (count_names(f, vm, NULL) + silent >= majority(f))
-			continue;
-		begin_failure(f);
-		say(f, "no majority of the witnesses knows %s\n", vm);
-		say_sights(f, vm);
-		return false;
-	}
-	return true;
-}
-
-/* Could it be one by a majority's word, with that of those who are silent?  (If
- * it is by theirs only, no majority decides its round: a failure.) */
-static bool may_be_its(const struct fence_core *f, const char *vm)
-{
-	unsigned int silent = f->c.witnesses - count_sights(f);
-
-	return count_names(f, vm, f->c.target) + silent >= majority(f);
-}
-
-static bool find_vms(struct fence_core *f)
-{
-	bool any = false;
-
-	for (unsigned int w = 0; w < f->c.witnesses; w++) {
-		const struct sight *s = f->sight[w];
-
-		for (unsigned int i = 0; s != NULL && i < s->vms; i++) {
-			const char *vm = s->vm[i].name;
-
-			if (may_be_its(f, vm) && !add_vm(f, vm))
-				return false;
-		}
-	}
-	for (unsigned int i = 0; i < f->vms; i++) {
-		struct vm *v = &f->vm[i];
-
-		if (v->phase == WAITS || v->phase == NOT_ITS)
-			v->phase = may_be_its(f, v->name) ? WAITS : NOT_ITS;
-		any |= v->phase != NOT_ITS;
-	}
-	if (any)
-		return true;
-	begin_failure(f);
-	say(f, "no majority of the witnesses knows a virtual machine of it\n");
-	for (unsigned int w = 0; w < f->c.witnesses; w++)
-		say(f, "  %s: %s\n", name_of(f, w),
-		    f->sight[w] == NULL ? f->why[w] : "knows none");
-	return false;
-}
-
-static bool know_set(struct fence_core *f)
-{
-	return f->c.vms > 0 ? check_given(f) : find_vms(f);
-}
-
 /* ---- rounds ---- */
 
 /* False: not now. */
 static bool choose_peer(struct fence_core *f, struct vm *v)
 {
-	const struct ticket *t = newest_ticket(f, v->name);
+	const struct ticket *t = fence_newest_ticket(f, v->name);
 
 	v->peer[0] = '\0';
 	v->hint = NULL;
 	if (t == NULL || t->state != TICKET_PROTECTED ||
 	    strcmp(t->holder, f->c.target) != 0)
 		return true;
-	if (stands_by(f, v->name, t)) {
+	if (fence_stands_by(f, v->name, t)) {
 		strcpy(v->peer, t->backup);
 		return true;
 	}
@@ -350,7 +72,7 @@ static bool words_of_sight(const struct fence_core *f, const struct vm *v)
 
 	for (unsigned int w = 0; w < f->c.witnesses; w++)
 		n += v->word[w].seen;
-	return f->c.witnesses - n < majority(f);
+	return f->c.witnesses - n < fence_majority(f);
 }
 
 static bool is_targets(const struct fence_core *f, const struct ticket *t)
@@ -367,11 +89,11 @@ static void on_decided(struct fence_core *f, struct vm *v,
 	v->quiet_at_ms = o->quiet_at_ms;
 	v->phase = DECIDED;
 	if (is_targets(f, &o->value)) { /* a fence makes no such thing */
-		begin_failure(f);
-		say(f, "the ticket of %s is still its\n", v->name);
+		fence_begin_failure(f);
+		fence_say(f, "the ticket of %s is still its\n", v->name);
 	} else if (v->quiet_at_ms > deadline(f)) {
-		begin_failure(f);
-		say(f, "the ticket of %s is taken from it, but a lease may be "
+		fence_begin_failure(f);
+		fence_say(f, "the ticket of %s is taken from it, but a lease may be "
 		    "used for %llu ms more, which is longer than `timeout'\n",
 		    v->name,
 		    (unsigned long long)(v->quiet_at_ms - f->now_ms));
@@ -391,9 +113,9 @@ void fence_core_outcome(struct fence_core *f, unsigned int vm,
 	if (o->rc == 0) {
 		on_decided(f, v, o);
 	} else if (words_of_sight(f, v) && !in_grace(f, f->start_ms)) {
-		begin_failure(f);
-		say(f, "clients still see it serve %s\n", v->name);
-		say_words(f, v);
+		fence_begin_failure(f);
+		fence_say(f, "clients still see it serve %s\n", v->name);
+		fence_say_words(f, v);
 	}
 	fence_core_tick(f, now_ms);
 }
@@ -460,7 +182,7 @@ static void done(struct fence_core *f)
 	for (unsigned int i = 0; i < f->vms; i++) {
 		if (f->vm[i].phase == NOT_ITS)
 			continue;
-		say(f, "%s: %s has nothing of it; the ticket is %s\n",
+		fence_say(f, "%s: %s has nothing of it; the ticket is %s\n",
 		    f->vm[i].name, f->c.target,
 		    ticket_to_str(&f->vm[i].value, text, sizeof(text)));
 	}
@@ -476,25 +198,25 @@ static void confirm(struct fence_core *f)
 		const char *vm = f->vm[i].name;
 
 		if (f->vm[i].phase == NOT_ITS ||
-		    count_seen(f, vm, false) >= majority(f))
+		    fence_count_seen(f, vm, false) >= fence_majority(f))
 			continue;
 		clear = false;
-		if (is_seen(f, vm))
+		if (fence_is_seen(f, vm))
 			seen = vm;
 	}
 	if (clear)
 		done(f);
 	else if (seen != NULL && !in_grace(f, f->quiet_since_ms))
-		fail_seen(f, seen);
+		fence_fail_seen(f, seen);
 }
 
 static void judge(struct fence_core *f)
 {
 	unsigned int known = f->vms;
 
-	if (count_sights(f) < majority(f))
+	if (fence_count_sights(f) < fence_majority(f))
 		return;
-	if (!know_set(f))
+	if (!fence_know_set(f))
 		return;
 	f->set_known = true;
 	if (f->vms > known)
@@ -506,10 +228,10 @@ static void judge(struct fence_core *f)
 		return;
 	}
 	for (unsigned int i = 0; i < f->vms; i++) {
-		if (f->vm[i].phase != WAITS || !is_seen(f, f->vm[i].name))
+		if (f->vm[i].phase != WAITS || !fence_is_seen(f, f->vm[i].name))
 			continue;
 		if (!in_grace(f, f->start_ms))
-			fail_seen(f, f->vm[i].name);
+			fence_fail_seen(f, f->vm[i].name);
 		return;
 	}
 	begin_rounds(f);
@@ -560,26 +282,26 @@ static void out_of_time(struct fence_core *f)
 			open = &f->vm[i];
 	}
 	if (!f->set_known) {
-		fail_silent(f);
+		fence_fail_silent(f);
 		return;
 	}
-	if (open != NULL && is_seen(f, open->name)) {
-		fail_seen(f, open->name);
+	if (open != NULL && fence_is_seen(f, open->name)) {
+		fence_fail_seen(f, open->name);
 		return;
 	}
-	begin_failure(f);
+	fence_begin_failure(f);
 	if (open != NULL) {
-		say(f, "nothing is known to be decided about %s in %u ms%s%s\n",
+		fence_say(f, "nothing is known to be decided about %s in %u ms%s%s\n",
 		    open->name, f->c.timeout_ms,
 		    open->hint != NULL ? "; " : "",
 		    open->hint != NULL ? open->hint : "");
-		say_words(f, open);
+		fence_say_words(f, open);
 	} else {
-		say(f, "all is decided, but no majority says in %u ms that it "
+		fence_say(f, "all is decided, but no majority says in %u ms that it "
 		    "sees nothing of it\n", f->c.timeout_ms);
 		for (unsigned int i = 0; i < f->vms; i++) {
 			if (f->vm[i].phase == DECIDED)
-				say_sights(f, f->vm[i].name);
+				fence_say_sights(f, f->vm[i].name);
 		}
 	}
 }

@@ -17,17 +17,8 @@
  * that came meanwhile have not been read. */
 #define BLINK_MS 500
 
-struct call {
-	struct witness *w;
-	const struct witness_auth *auth;
-	unsigned int node; /* index of who asks */
-	const json_t *body;
-	uint64_t now_ms;
-	char why[256];
-};
-
 /* Each: the answer, or NULL with *status and a line in call->why. */
-typedef json_t *(*handler)(struct call *call, unsigned int *status);
+typedef json_t *(*handler)(struct witness_call *call, unsigned int *status);
 
 const struct ticket *watched_ticket(const struct watched *v)
 {
@@ -35,7 +26,7 @@ const struct ticket *watched_ticket(const struct watched *v)
 						  : &v->acceptor.stored.value;
 }
 
-static json_t *refuse(struct call *call, unsigned int *status,
+json_t *witness_refuse(struct witness_call *call, unsigned int *status,
 		      unsigned int with, const char *why)
 {
 	*status = with;
@@ -90,7 +81,7 @@ static const char *names_are_wrong(const struct watched *v,
 }
 
 /* The answer leaves when this has returned 0, and not otherwise. */
-static int keep(struct call *call, struct watched *v)
+static int keep(struct witness_call *call, struct watched *v)
 {
 	struct witness *w = call->w;
 	int rc = w->disk.save(w->disk.ctx, v->config->name, &v->acceptor,
@@ -105,7 +96,7 @@ static int keep(struct call *call, struct watched *v)
 	return rc;
 }
 
-static void log_ticket(struct call *call, struct watched *v,
+static void log_ticket(struct witness_call *call, struct watched *v,
 		       const struct ticket_message *m,
 		       const struct ticket_answer *a)
 {
@@ -124,7 +115,7 @@ static void log_ticket(struct call *call, struct watched *v,
 	}
 }
 
-static json_t *on_ticket(struct call *call, unsigned int *status)
+static json_t *on_ticket(struct witness_call *call, unsigned int *status)
 {
 	char seen_why[EVIDENCE_WHY_MAX];
 	struct ticket_evidence seen = { .why = seen_why };
@@ -137,15 +128,15 @@ static json_t *on_ticket(struct call *call, unsigned int *status)
 
 	if (ticket_message_from_json(&m, call->body, call->why,
 				     sizeof(call->why)) < 0)
-		return refuse(call, status, 400, NULL);
+		return witness_refuse(call, status, 400, NULL);
 	if (strcmp(m.from, call->auth->node) != 0)
-		return refuse(call, status, 400, "from: not who signed");
+		return witness_refuse(call, status, 400, "from: not who signed");
 	v = find_vm(call->w, m.vm);
 	if (v == NULL)
-		return refuse(call, status, 400, "vm: not known here");
+		return witness_refuse(call, status, 400, "vm: not known here");
 	wrong = names_are_wrong(v, &m);
 	if (wrong != NULL)
-		return refuse(call, status, 400, wrong);
+		return witness_refuse(call, status, 400, wrong);
 	seen.seen = evidence_against(&v->evidence, &m, watched_ticket(v),
 				     call->now_ms, seen_why);
 	before = v->acceptor;
@@ -153,7 +144,7 @@ static json_t *on_ticket(struct call *call, unsigned int *status)
 			   call->w->c->lease_max_ms, &a, &store);
 	if (store && keep(call, v) < 0) {
 		v->acceptor = before;
-		return refuse(call, status, 503, NULL);
+		return witness_refuse(call, status, 503, NULL);
 	}
 	if (store || a.reply == TICKET_REFUSED_SEEN)
 		log_ticket(call, v, &m, &a);
@@ -162,7 +153,7 @@ static json_t *on_ticket(struct call *call, unsigned int *status)
 
 /* ---- /v1/alive ---- */
 
-static json_t *on_alive(struct call *call, unsigned int *status)
+static json_t *on_alive(struct witness_call *call, unsigned int *status)
 {
 	struct evidence_report r = { 0 };
 	char name[VM_NAME_MAX + 1];
@@ -178,146 +169,28 @@ static json_t *on_alive(struct call *call, unsigned int *status)
 			&r.generation, call->why, n) < 0 ||
 	    member_bool(o, "serving", &r.serving, call->why, n) < 0 ||
 	    member_bool(o, "ceased", &r.ceased, call->why, n) < 0)
-		return refuse(call, status, 400, NULL);
+		return witness_refuse(call, status, 400, NULL);
 	v = find_vm(call->w, name);
 	if (v == NULL)
-		return refuse(call, status, 400, "vm: not known here");
+		return witness_refuse(call, status, 400, "vm: not known here");
 	if (evidence_reported(&v->evidence, call->auth->node, &r,
 			      call->now_ms) < 0)
-		return refuse(call, status, 400, "not a node of this vm");
+		return witness_refuse(call, status, 400, "not a node of this vm");
 	return json_pack("{s:o}", "ticket",
 			 ticket_to_json(&v->acceptor.stored.value));
 }
 
-/* ---- /v1/vote ---- */
-
-static bool is_member(const struct vote_set *s, uint32_t id)
-{
-	for (unsigned int i = 0; i < s->count; i++) {
-		if (s->id[i] == id)
-			return true;
-	}
-	return false;
-}
-
-static int vote_from_json(struct vote_request *r, const json_t *o, char *err,
-			  size_t n)
-{
-	const json_t *ring = json_object_get(o, "ring");
-	const json_t *members = json_object_get(o, "members");
-	uint64_t id, ring_id, ms;
-
-	memset(r, 0, sizeof(*r));
-	if (member_name(o, "cluster", true, r->cluster, err, n) < 0 ||
-	    member_uint(o, "nodeid", 1, UINT32_MAX, &id, err, n) < 0 ||
-	    member_uint(ring, "nodeid", 0, UINT32_MAX, &ring_id, err, n) < 0 ||
-	    member_uint(ring, "seq", 0, INT64_MAX, &r->ring_seq, err, n) < 0 ||
-	    member_uint(o, "lease_ms", 100, 600000, &ms, err, n) < 0)
-		return -EBADMSG;
-	if (!json_is_array(members) ||
-	    json_array_size(members) > VOTE_NODES_MAX)
-		return set_err(err, n, -EBADMSG,
-			       "members: expected at most %d node ids",
-			       VOTE_NODES_MAX);
-	for (size_t i = 0; i < json_array_size(members); i++) {
-		const json_t *m = json_array_get(members, i);
-		json_int_t v = json_integer_value(m);
-
-		if (!json_is_integer(m) || v < 1 || v > UINT32_MAX)
-			return set_err(err, n, -EBADMSG,
-				       "members: expected node ids");
-		r->members.id[r->members.count++] = (uint32_t)v;
-	}
-	r->nodeid = (uint32_t)id;
-	r->ring_nodeid = (uint32_t)ring_id;
-	r->lease_ms = (uint32_t)ms;
-	if (!vote_request_ok(r))
-		return set_err(err, n, -EBADMSG,
-			       "members: expected rising ids, with nodeid "
-			       "among them");
-	return 0;
-}
-
-/* A node outside the asking partition that is seen serving: a line, or NULL. */
-static const char *seen_elsewhere(struct call *call,
-				  const struct vote_request *r, char *line,
-				  size_t line_bytes)
-{
-	const struct witness *w = call->w;
-	char why[EVIDENCE_WHY_MAX];
-
-	for (unsigned int i = 0; i < w->c->vms; i++) {
-		const struct watched *v = &w->vm[i];
-		const struct witness_node *n;
-		int where;
-
-		if (!evidence_seen(&v->evidence, watched_ticket(v),
-				   call->now_ms, &where, why) ||
-		    where < 0)
-			continue;
-		n = &w->c->node[v->config->node[where]];
-		if (n->id == 0 || is_member(&r->members, n->id))
-			continue;
-		snprintf(line, line_bytes, "%s is seen on %s: %s",
-			 v->config->name, n->name, why);
-		return line;
-	}
-	return NULL;
-}
-
-static const char *vote_is_wrong(const struct call *call,
-				 const struct vote_request *r)
-{
-	const struct witness_config *c = call->w->c;
-
-	if (c->cluster[0] != '\0' && strcmp(c->cluster, r->cluster) != 0)
-		return "cluster: not this witness's";
-	if (c->node[call->node].id != r->nodeid)
-		return "nodeid: not that of this node in this witness's "
-		       "configuration";
-	for (unsigned int i = 0; i < r->members.count; i++) {
-		bool known = false;
-
-		for (unsigned int j = 0; j < c->nodes; j++)
-			known |= c->node[j].id == r->members.id[i];
-		if (!known)
-			return "members: an id that is not in this witness's "
-			       "configuration";
-	}
-	return NULL;
-}
-
-static json_t *on_vote(struct call *call, unsigned int *status)
-{
-	char line[VOTE_WHY_MAX];
-	struct vote_request r;
-	struct vote_answer a;
-	const char *wrong;
-
-	if (vote_from_json(&r, call->body, call->why, sizeof(call->why)) < 0)
-		return refuse(call, status, 400, NULL);
-	wrong = vote_is_wrong(call, &r);
-	if (wrong != NULL)
-		return refuse(call, status, 400, wrong);
-	vote_lease_on(&call->w->vote, &r,
-		      seen_elsewhere(call, &r, line, sizeof(line)),
-		      call->now_ms, &a);
-	return json_pack("{s:b, s:I, s:I, s:s}", "granted", a.granted,
-			 "lease_ms", (json_int_t)a.lease_ms, "wait_ms",
-			 (json_int_t)a.wait_ms, "why", a.why);
-}
-
 /* ---- /v1/evidence ---- */
 
-static json_t *on_evidence(struct call *call, unsigned int *status)
+static json_t *on_evidence(struct witness_call *call, unsigned int *status)
 {
 	char only[VM_NAME_MAX + 1];
 
 	if (member_name(call->body, "vm", true, only, call->why,
 			sizeof(call->why)) < 0)
-		return refuse(call, status, 400, NULL);
+		return witness_refuse(call, status, 400, NULL);
 	if (only[0] != '\0' && find_vm(call->w, only) == NULL)
-		return refuse(call, status, 400, "vm: not known here");
+		return witness_refuse(call, status, 400, "vm: not known here");
 	return witness_view(call->w, only, call->now_ms);
 }
 
@@ -329,7 +202,7 @@ static const struct {
 } paths[] = {
 	{ "/v1/ticket", on_ticket },
 	{ "/v1/alive", on_alive },
-	{ "/v1/vote", on_vote },
+	{ "/v1/vote", witness_on_vote },
 	{ "/v1/evidence", on_evidence },
 };
 
@@ -392,7 +265,7 @@ void witness_refusal(struct witness_reply *reply, unsigned int status,
 }
 
 /* 0, or the status: the nonce of this node was seen, or too many were. */
-static unsigned int take_nonce(struct call *call)
+static unsigned int take_nonce(struct witness_call *call)
 {
 	struct witness *w = call->w;
 	struct nonces **n = &w->nonces[call->node];
@@ -411,7 +284,7 @@ static unsigned int take_nonce(struct call *call)
 	return rc == 0 ? 0 : rc == -EEXIST ? 403 : 429;
 }
 
-static json_t *answer(struct call *call, handler on, const char *body,
+static json_t *answer(struct witness_call *call, handler on, const char *body,
 		      size_t bytes, unsigned int *status)
 {
 	json_t *o, *result;
@@ -421,13 +294,13 @@ static json_t *answer(struct call *call, handler on, const char *body,
 		return NULL;
 	o = witness_json_parse(body, bytes, call->why, sizeof(call->why));
 	if (o == NULL)
-		return refuse(call, status, 400, NULL);
+		return witness_refuse(call, status, 400, NULL);
 	call->body = o;
 	*status = 200;
 	result = on(call, status);
 	json_decref(o);
 	if (result == NULL && *status == 200)
-		return refuse(call, status, 503, "out of memory");
+		return witness_refuse(call, status, 503, "out of memory");
 	return result;
 }
 
@@ -436,7 +309,7 @@ void witness_request(struct witness *w, const char *path,
 		     size_t bytes, struct witness_now now,
 		     struct witness_reply *reply)
 {
-	struct call call = { .w = w, .auth = a, .now_ms = now.boot_ms };
+	struct witness_call call = { .w = w, .auth = a, .now_ms = now.boot_ms };
 	handler on = find_path(path);
 	int node = find_node(w, a->node);
 	unsigned int status;

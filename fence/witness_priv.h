@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* witness_priv.h - between witness.c and witness_view.c. */
+/* witness_priv.h - between witness.c, witness_view.c and witness_vote.c. */
 #ifndef REMUS_WITNESS_PRIV_H
 #define REMUS_WITNESS_PRIV_H
 
@@ -23,6 +23,24 @@ struct witness {
 	uint64_t ticked_ms;
 	bool disk_failed;
 };
+
+/* One question, from a node that has proved who it is. */
+struct witness_call {
+	struct witness *w;
+	const struct witness_auth *auth;
+	unsigned int node; /* index of who asks */
+	const json_t *body;
+	uint64_t now_ms;
+	char why[256];
+};
+
+/* NULL; with *status and, unless it is NULL (then it is there), `why` for who
+ * asked. */
+json_t *witness_refuse(struct witness_call *call, unsigned int *status,
+		       unsigned int with, const char *why);
+
+/* The answer, or NULL by witness_refuse(). */
+json_t *witness_on_vote(struct witness_call *call, unsigned int *status);
 
 /* The ticket as accepted here; NULL: nothing yet. */
 const struct ticket *watched_ticket(const struct watched *v);
