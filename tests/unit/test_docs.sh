@@ -57,4 +57,11 @@ for command in $commands; do
 	grep -q "^\.It Cm .*\b$command\b" "$man/remusctl.8" ||
 		complain "remusctl(8) does not explain '$command'"
 done
+
+commands=$("$build/src/remus-stream" help | sed -n 's/^  \([a-z]\{2,\}\) .*/\1/p')
+[ -n "$commands" ] || complain "remus-stream help names no commands"
+for command in $commands; do
+	grep -q "^\.It Cm $command\b" "$man/remus-stream.1" ||
+		complain "remus-stream(1) does not explain '$command'"
+done
 exit "$failed"
