@@ -137,8 +137,11 @@ host_place() {
 }
 
 host_start() {
-	local name=$1 ns
+	local name=$1 ns init
 	ns=$(host_ns "$name")
+	# Not below: what expands it there would be a child for a moment, and be
+	# taken for the host's first process.
+	init="$(declare -f host_init); host_init"
 	mkdir -p "$LAB_DIR/$name/etc" "$LAB_DIR/$name/lib"
 	host_place "$@"
 	link_heal "$name" repl
@@ -147,7 +150,7 @@ host_start() {
 	HOST_NAME=$name HOST_ROOT=${HOST_ROOT:-} HOST_DISK=$LAB_DIR/$name \
 		HOST_DIRS=${HOST_DIRS:-} \
 		ip netns exec "$ns" unshare -m -u -i -p --fork --kill-child \
-		bash -c "$(declare -f host_init); host_init" \
+		bash -c "$init" \
 		</dev/null >"$LAB_DIR/$name-init.log" 2>&1 &
 	HOST_UNSHARE[$name]=$!
 	if ! wait_until 60 host_find_init "$name"; then
