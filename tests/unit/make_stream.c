@@ -3,7 +3,7 @@
  * make_stream - write a stream of stream_make.h to standard output, for tests
  * in shell.
  *
- *	make_stream xl,libxl,v3,hvm,end CHECKPOINTS SEED
+ *	make_stream xl,libxl,v3,hvm,end,strange CHECKPOINTS SEED
  *
  * The words are in any order; v2 is the default, and words may be missing.
  */
@@ -22,6 +22,7 @@ int main(int argc, char **argv)
 	r.xl = strstr(argv[1], "xl,") == argv[1];
 	r.libxl = strstr(argv[1], "libxl") != NULL;
 	r.hvm = strstr(argv[1], "hvm") != NULL;
+	r.strange = strstr(argv[1], "strange") != NULL;
 	r.end = strstr(argv[1], "end") != NULL;
 	if (strstr(argv[1], "v3") != NULL)
 		r.version = 3;

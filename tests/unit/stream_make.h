@@ -4,6 +4,8 @@
  *
  * Written after xen's two specifications, not after our parser: every kind of
  * record, pages of every type, in any order and twice in a record, checkpoints.
+ * xen's own verifier classes (xen-utils, xen/migration/) take them, but for what
+ * `strange` adds, which a reader has to ignore.
  */
 #ifndef REMUS_TEST_STREAM_MAKE_H
 #define REMUS_TEST_STREAM_MAKE_H
@@ -22,6 +24,7 @@ struct recipe {
 	bool hvm;
 	unsigned int checkpoints; /* of Remus */
 	bool end;		  /* ends with END, not behind a checkpoint */
+	bool strange;		  /* reserved bits set, optional records */
 	uint64_t seed;
 };
 
@@ -65,6 +68,19 @@ static inline void put_number(struct made *m, uint64_t v, unsigned int bytes,
 	put(m, b, bytes);
 }
 
+/* A record: what its body must begin with (8 bytes, or none), noise, padding. */
+static inline void put_headed(struct made *m, uint32_t type, uint32_t length,
+			      uint64_t first)
+{
+	put_number(m, type, 4, false);
+	put_number(m, length, 4, false);
+	if (length >= 8)
+		put_number(m, first, 8, false);
+	for (uint32_t i = 8; i < length; i++)
+		put_number(m, made_random(m), 1, false);
+	put_number(m, 0, (8 - length % 8) % 8, false);
+}
+
 /* A record whose body is noise, and its padding. */
 static inline void put_record(struct made *m, uint32_t type, uint32_t length)
 {
@@ -99,7 +115,7 @@ static inline void change_page(struct made *m, uint8_t *page)
 
 /* One PAGE_DATA of `count` pages from `first` on, up or down. */
 static inline void put_page_data(struct made *m, unsigned int first,
-				 unsigned int count, bool down)
+				 unsigned int count, bool down, bool strange)
 {
 	static const uint8_t types[] = { 0, 0, 0, 0, 1, 4, 9, 0xc, 0xd, 0xe,
 					 0xf };
@@ -117,11 +133,13 @@ static inline void put_page_data(struct made *m, unsigned int first,
 	put_number(m, 8 + 8 * (uint64_t)count + MAKE_PAGE * (uint64_t)with, 4,
 		   false);
 	put_number(m, count, 4, false);
-	put_number(m, first % 3 == 1 ? 0xdeadbeef : 0, 4, false);
+	put_number(m, strange && first % 3 == 1 ? 0xdeadbeef : 0, 4, false);
 	for (unsigned int i = 0; i < count; i++) {
 		/* Page 7 stands for one that is out of any cache's reach. */
 		uint64_t pfn = gfn[i] == 7 ? ((uint64_t)1 << 52) - 1 : gfn[i];
 
+		if (strange && i % 11 == 3)
+			pfn |= (uint64_t)0xa5 << 52;
 		put_number(m, pfn | (uint64_t)type[i] << 60, 8, false);
 	}
 	for (unsigned int i = 0; i < count; i++) {
@@ -134,40 +152,54 @@ static inline void put_page_data(struct made *m, unsigned int first,
 	m->absent += count - with;
 }
 
-static inline void put_memory(struct made *m, unsigned int epoch)
+static inline void put_memory(struct made *m, unsigned int epoch, bool strange)
 {
 	unsigned int n = epoch == 0 ? MAKE_GUEST : 20;
 
 	put_page_data(m, epoch == 0 ? 0 : (unsigned int)(made_random(m) % 64),
-		      n, false);
-	put_page_data(m, (unsigned int)(made_random(m) % 90), 9, true);
-	put_page_data(m, (unsigned int)(made_random(m) % 90), 1, false);
+		      n, false, strange);
+	put_page_data(m, (unsigned int)(made_random(m) % 90), 9, true, strange);
+	put_page_data(m, (unsigned int)(made_random(m) % 90), 1, false,
+		      strange);
+}
+
+/* X86_TSC_INFO; its last 4 bytes are reserved. */
+static inline void put_tsc(struct made *m)
+{
+	put_record(m, 8, 24);
+	memset(m->data + m->bytes - 4, 0, 4);
 }
 
 static inline void put_state(struct made *m, const struct recipe *r)
 {
-	uint32_t vcpu;
-
 	if (r->hvm) {
-		put_record(m, 9, 8192 + 4); /* HVM_CONTEXT */
-		put_record(m, 0xa, 24);	    /* HVM_PARAMS */
-		put_record(m, 8, 24);	    /* X86_TSC_INFO */
+		put_record(m, 9, 8192 + 4);   /* HVM_CONTEXT */
+		put_headed(m, 0xa, 8 + 32, 2); /* HVM_PARAMS: 2 of 16 bytes */
+		put_tsc(m);
 		return;
 	}
 	put_record(m, 7, 4096); /* SHARED_INFO */
-	put_record(m, 8, 24);
-	for (vcpu = 4; vcpu <= 6; vcpu++)
-		put_record(m, vcpu, 8 + 100 * vcpu + vcpu);
-	put_record(m, 0xc, 8 + 32); /* X86_PV_VCPU_MSRS */
-	put_record(m, 0x80000123, 5); /* an optional one */
+	put_tsc(m);
+	for (uint32_t vcpu = 4; vcpu <= 6; vcpu++)
+		put_headed(m, vcpu, 8 + 100 * vcpu + vcpu, 0);
+	put_headed(m, 0xc, 8 + 32, 0); /* X86_PV_VCPU_MSRS */
+	if (r->strange)
+		put_record(m, 0x80000123, 5);
 }
 
+/* Of QEMU (2), the first. */
 static inline void put_emulator(struct made *m, const struct recipe *r)
 {
+	static const char pairs[] = "physmap/0\0";
+
 	if (!r->libxl || !r->hvm)
 		return;
-	put_record(m, 2, 8 + 33);    /* EMULATOR_XENSTORE_DATA */
-	put_record(m, 3, 70000 + 3); /* EMULATOR_CONTEXT */
+	put_number(m, 2, 4, false); /* EMULATOR_XENSTORE_DATA */
+	put_number(m, 8 + sizeof(pairs), 4, false);
+	put_number(m, 2, 8, false);
+	put(m, pairs, sizeof(pairs));
+	put_number(m, 0, (8 - sizeof(pairs) % 8) % 8, false);
+	put_headed(m, 3, 70000 + 3, 2); /* EMULATOR_CONTEXT */
 }
 
 static inline void put_headers(struct made *m, const struct recipe *r)
@@ -211,22 +243,22 @@ static inline void make_stream(struct made *m, const struct recipe *r)
 	m->x = r->seed * 2 + 88172645463325253u;
 	put_headers(m, r);
 	if (!r->hvm)
-		put_record(m, 2, 8); /* X86_PV_INFO */
+		put_headed(m, 2, 8, 0x0408); /* X86_PV_INFO: 64 bits, 4 levels */
 	if (r->version == 3) {
-		put_record(m, 0x11, 32); /* X86_CPUID_POLICY */
-		put_record(m, 0x12, 16);
+		put_record(m, 0x11, 2 * 24); /* X86_CPUID_POLICY */
+		put_record(m, 0x12, 16);     /* X86_MSR_POLICY */
 		put_record(m, 0x10, 0); /* STATIC_DATA_END */
 	}
 	if (!r->hvm)
-		put_record(m, 3, 8 + 8 * 5); /* X86_PV_P2M_FRAMES */
+		put_headed(m, 3, 8 + 8 * 5, (uint64_t)2559 << 32); /* ..P2M_FRAMES */
 	for (unsigned int i = 0; i < r->checkpoints; i++) {
-		put_memory(m, i);
+		put_memory(m, i, r->strange);
 		put_state(m, r);
 		put_checkpoint(m, r);
 	}
 	if (!r->end)
 		return;
-	put_memory(m, r->checkpoints);
+	put_memory(m, r->checkpoints, r->strange);
 	put_record(m, 0xd, 0); /* VERIFY */
 	put_state(m, r);
 	put_record(m, 0, 0); /* END */

@@ -30,7 +30,7 @@ says() { # says out|err WORDS
 
 # ---- bytes, through files and through pipes ----
 
-for kind in xl,libxl,v3,end libxl,v2,hvm libxl,v3 v2,hvm,end; do
+for kind in xl,libxl,v3,end libxl,v2,hvm libxl,v3,strange v2,hvm,end; do
 	"$make_stream" "$kind" 4 1 >"$dir/in"
 	for mode in off fast tight; do
 		"$tool" --mode "$mode" pack "$dir/in" >"$dir/packed"
