@@ -14,6 +14,10 @@
 #define GAP_MORE ((1u << GAP_BITS) - 1) /* a varint follows */
 /* Of 8 bytes: unrelated ones are seldom equal. */
 #define PROBE_CHANGED 7
+#define PROBES 16
+/* Behind a rewritten page, which is seldom alone: each word costs a line of
+ * memory that nothing else is read from. */
+#define PROBES_NEXT 2
 
 enum { AT_HEADER = 0, AT_FIRST, AT_RECORD, FAILED };
 
@@ -50,17 +54,17 @@ static unsigned int nonzero_bytes(uint64_t x)
 	return (unsigned int)((top >> 7) * 0x0101010101010101u >> 56);
 }
 
-/* Looks rewritten as a whole: of the words here nearly every byte is another
- * one.  Their places have no stride, so that they are not the same field of an
- * array of structs.  Most pages differ from such a one in the first word. */
-static bool is_rewritten(const uint8_t *old, const uint8_t *new)
+/* Looks rewritten as a whole: of the first n words here nearly every byte is
+ * another one.  Their places have no stride, so that they are not the same field
+ * of an array of structs.  Most pages differ from such a one in the first word. */
+static bool is_rewritten(const uint8_t *old, const uint8_t *new, size_t n)
 {
-	static const uint16_t probes[] = {
+	static const uint16_t probes[PROBES] = {
 		2056, 40, 3888, 776, 1360, 3216, 296, 2680, 3552, 1816, 520,
 		2432, 1112, 3008, 1624, 4072,
 	};
 
-	for (size_t i = 0; i < sizeof(probes) / sizeof(probes[0]); i++) {
+	for (size_t i = 0; i < n; i++) {
 		uint64_t a, b;
 
 		memcpy(&a, old + probes[i], sizeof(a));
@@ -71,17 +75,30 @@ static bool is_rewritten(const uint8_t *old, const uint8_t *new)
 	return true;
 }
 
+/* Not one memcpy(): as one instruction, which it often is, it would let nothing
+ * of the next page be fetched meanwhile. */
+static void copy_page(uint8_t *dst, const uint8_t *src)
+{
+	for (size_t i = 0; i < REMUS_PAGE_SIZE; i += 64) {
+		memcpy(dst + i, src + i, 64);
+		/* nor is the compiler to make one of it */
+		__asm__ volatile("" : : : "memory");
+	}
+}
+
 /* A delta as the body, at p.  Returns its bytes, 0 when the pages are equal, or
  * -ENOSPC. */
-static int put_delta(uint8_t *p, size_t delta_max, const uint8_t *old,
+static int put_delta(struct page_writer *w, uint8_t *p, const uint8_t *old,
 		     const uint8_t *new)
 {
 	int r;
 
-	if (is_rewritten(old, new))
+	w->rewritten = is_rewritten(old, new,
+				    w->rewritten ? PROBES_NEXT : PROBES);
+	if (w->rewritten)
 		return -ENOSPC;
 	/* Behind one byte of length: most deltas need no more. */
-	r = xrle_encode(p + 1, delta_max, old, new);
+	r = xrle_encode(p + 1, w->delta_max, old, new);
 	if (r <= 0)
 		return r;
 	if (r >= 0x80)
@@ -91,14 +108,14 @@ static int put_delta(uint8_t *p, size_t delta_max, const uint8_t *old,
 
 /* Write the body of the best kind at p, where at least REMUS_PAGE_SIZE bytes
  * are free.  Returns its bytes. */
-static size_t put_body(uint8_t *p, size_t delta_max, const uint8_t *old,
+static size_t put_body(struct page_writer *w, uint8_t *p, const uint8_t *old,
 		       const uint8_t *new, unsigned int kinds,
 		       enum page_kind *kind)
 {
 	int r = -ENOSPC;
 
 	if (old != NULL && (kinds & 1u << PAGE_DELTA))
-		r = put_delta(p, delta_max, old, new);
+		r = put_delta(w, p, old, new);
 	else if (old != NULL && (kinds & 1u << PAGE_SAME))
 		r = page_equal(old, new) ? 0 : -ENOSPC;
 	if (r == 0 && (kinds & 1u << PAGE_SAME)) {
@@ -113,7 +130,7 @@ static size_t put_body(uint8_t *p, size_t delta_max, const uint8_t *old,
 		*kind = PAGE_DELTA;
 		return (size_t)r;
 	}
-	memcpy(p, new, REMUS_PAGE_SIZE);
+	copy_page(p, new);
 	*kind = PAGE_RAW;
 	return REMUS_PAGE_SIZE;
 }
@@ -140,7 +157,7 @@ int page_writer_add(struct page_writer *w, gfn_t gfn, const uint8_t *old,
 	tag = p++;
 	if (gap >= GAP_MORE)
 		p += varint_put(p, gap - GAP_MORE);
-	p += put_body(p, w->delta_max, old, new, kinds, &chosen);
+	p += put_body(w, p, old, new, kinds, &chosen);
 	*tag = (uint8_t)((unsigned int)chosen << GAP_BITS |
 			 (gap < GAP_MORE ? gap : GAP_MORE));
 	w->used = (size_t)(p - w->buf);
@@ -242,7 +259,7 @@ int page_record_apply(const struct page_record *rec, uint8_t *page)
 	case PAGE_RAW:
 		if (rec->data_bytes != REMUS_PAGE_SIZE)
 			return -EBADMSG;
-		memcpy(page, rec->data, REMUS_PAGE_SIZE);
+		copy_page(page, rec->data);
 		return 0;
 	}
 	return -EBADMSG;

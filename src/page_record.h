@@ -19,6 +19,7 @@
 #ifndef REMUS_PAGE_RECORD_H
 #define REMUS_PAGE_RECORD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -57,6 +58,7 @@ struct page_writer {
 	uint8_t *buf;
 	size_t cap, used;
 	size_t delta_max;
+	bool rewritten;		      /* the last page was */
 	gfn_t next;		      /* lowest gfn that may come */
 	uint64_t records[PAGE_KINDS];
 };
@@ -72,8 +74,9 @@ void page_writer_init(struct page_writer *w, uint8_t *buf, size_t cap);
  * S5), or NULL when it is not known; then the record is ZERO or RAW.  kinds is
  * PAGE_ALLOW_...; among the allowed kinds it takes SAME when old equals new,
  * else ZERO, else DELTA when its record is shorter than RAW's, else RAW.  (A
- * page that differs in 16 words all over it, nearly every byte of them, goes
- * RAW without reading the rest of old.)  *kind (may be NULL) is what it took.
+ * page that differs in 16 words all over it, in nearly every byte of them, goes
+ * RAW without reading the rest of old; next to such a one 2 words do.)
+ * *kind (may be NULL) is what it took.
  *
  *   0         added
  *   -ENOSPC   fewer than PAGE_RECORD_MAX (and, before the first record,
