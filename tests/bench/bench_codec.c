@@ -1,29 +1,77 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * bench_codec - how fast XOR-RLE is here, beside memcmp and memcpy.
+ * bench_codec - what the codec does with captures of a guest's checkpoints.
  *
- * Prints one table; asserts nothing about time.  Throughput is guest memory
- * per second: pages * 4096 / time, whatever the delta's length.  The pairs of
- * pages (64 MiB) do not fit in the inner caches, as in real use.
+ *	bench_codec [--json] [--rounds N] CAPTURE|fill|same...
  *
- *	bench_codec [seconds per cell]
+ * CAPTURE is a file of bench_capture; "fill" are pages rewritten with noise and
+ * "same" pages that did not change, both made here.  Asserts nothing about
+ * time; fails when a page does not come out as it went in.
+ *
+ * Every contestant goes over all pages, one after the other, again and again;
+ * of each 256 pages the least time counts.  So what else the machine does hits
+ * all of them alike, and mostly not at all.  Throughput is guest memory a
+ * second, 4096 bytes a page.  `limit` is memcmp() of the new pages with a copy
+ * of them: the same number of bytes read, none of them different.
  */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <zstd.h>
 
+#include "capture_file.h"
 #include "codec_xrle.h"
+#include "page_pack.h"
 #include "page_record.h"
+#include "wire.h"
 
-#define PAIRS 8192
-#define SLOT XRLE_BOUND
+#define CHUNK 256u /* pages: SENDER_SLICE_PAGES */
+#define PAGES_MAX 16384u
+#define MADE 8192u
+#define PAYLOADS 16u /* of a chunk, at most */
 
-static uint8_t *old_pages, *new_pages, *deltas;
-static int delta_bytes[PAIRS];
-static double seconds = 0.3;
+/* What a chunk was encoded to. */
+struct encoded {
+	uint8_t *payload[PAYLOADS];
+	size_t bytes[PAYLOADS];
+	unsigned int n;
+};
+
+static uint8_t *olds, *news, *twins, *image, *scratch;
+static uint64_t *gfns, pages, epochs;
+static struct encoded *fast, *tight; /* a chunk each, to be decoded */
+static struct encoded queue;	      /* where the sender would write it */
+static struct page_packer *packer;
+static struct page_unpacker *unpacker;
+static ZSTD_CCtx *zstd;
+static unsigned int rounds = 15;
 static volatile uint64_t sink;
+
+static void die(const char *what)
+{
+	fprintf(stderr, "bench_codec: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static void *take(size_t bytes)
+{
+	void *p = aligned_alloc(REMUS_PAGE_SIZE, (bytes + REMUS_PAGE_SIZE - 1) /
+							 REMUS_PAGE_SIZE *
+							 REMUS_PAGE_SIZE);
+
+	if (p == NULL)
+		die("memory");
+	memset(p, 1, bytes);
+	return p;
+}
+
+static uint8_t *page_at(uint8_t *base, size_t i)
+{
+	return base + i * REMUS_PAGE_SIZE;
+}
 
 static uint64_t rnd(void)
 {
@@ -35,205 +83,425 @@ static uint64_t rnd(void)
 	return x;
 }
 
+/* The time of this thread: without that of others. */
 static double now(void)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
 	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-static uint8_t *old_page(size_t i)
+/* ---- the pages ---- */
+
+static void add_page(uint64_t gfn, const uint8_t *old, const uint8_t *new)
 {
-	return old_pages + i * REMUS_PAGE_SIZE;
+	if (pages == PAGES_MAX)
+		return;
+	gfns[pages] = gfn;
+	memcpy(page_at(olds, pages), old, REMUS_PAGE_SIZE);
+	memcpy(page_at(news, pages), new, REMUS_PAGE_SIZE);
+	memcpy(page_at(twins, pages), new, REMUS_PAGE_SIZE);
+	pages++;
 }
 
-static uint8_t *new_page(size_t i)
+static void load(const char *path)
 {
-	return new_pages + i * REMUS_PAGE_SIZE;
+	static struct capture_page p;
+	struct capture_header h;
+	FILE *f = fopen(path, "r");
+	uint64_t n;
+
+	if (f == NULL || fread(&h, sizeof(h), 1, f) != 1 ||
+	    memcmp(h.magic, CAPTURE_MAGIC, sizeof(h.magic)) != 0)
+		die(path);
+	while (fread(&n, sizeof(n), 1, f) == 1)
+		for (epochs++; n > 0; n--) {
+			if (fread(&p, sizeof(p), 1, f) != 1)
+				die(path);
+			add_page(p.gfn, p.old, p.new);
+		}
+	fclose(f);
 }
 
-static void same_page(uint8_t *new)
+static void make(bool filled)
 {
-	(void)new;
-}
+	uint64_t old[REMUS_PAGE_SIZE / 8], new[REMUS_PAGE_SIZE / 8];
 
-/* 1 to 4 words of 8 bytes, in which the low bytes change (counters, links) */
-static void sparse_page(uint8_t *new)
-{
-	for (uint64_t n = 1 + rnd() % 4; n > 0; n--) {
-		uint8_t *word = new + rnd() % 512 * 8;
-
-		for (uint64_t b = 0, k = 1 + rnd() % 6; b < k; b++)
-			word[b] ^= (uint8_t)(1 + rnd() % 255);
+	for (uint64_t i = 0; i < MADE; i++) {
+		for (size_t w = 0; w < REMUS_PAGE_SIZE / 8; w++) {
+			old[w] = rnd();
+			new[w] = filled ? rnd() : old[w];
+		}
+		add_page(i, (uint8_t *)old, (uint8_t *)new);
 	}
 }
 
-/* 64 to 256 changed bytes in 4 to 12 runs */
-static void medium_page(uint8_t *new)
+/* ---- contestants: pages [from, to), which are of chunk `from / CHUNK` ---- */
+
+typedef void contestant(size_t from, size_t to);
+
+static void run_limit(size_t from, size_t to)
 {
-	uint64_t bytes = 64 + rnd() % 193, runs = 4 + rnd() % 9;
-
-	for (uint64_t r = 0; r < runs; r++) {
-		uint64_t at = rnd() % (REMUS_PAGE_SIZE - 64);
-
-		for (uint64_t b = 0; b < bytes / runs; b++)
-			new[at + b] ^= (uint8_t)(1 + rnd() % 255);
-	}
+	for (size_t i = from; i < to; i++)
+		sink += page_equal(page_at(news, i), page_at(twins, i));
 }
 
-/* 300 words all over: many short runs, the coder's worst case */
-static void scattered_page(uint8_t *new)
+static void run_memcpy(size_t from, size_t to)
 {
-	for (unsigned int n = 0; n < 300; n++)
-		new[rnd() % REMUS_PAGE_SIZE] ^= (uint8_t)(1 + rnd() % 255);
+	for (size_t i = from; i < to; i++)
+		memcpy(page_at(scratch, i - from), page_at(news, i),
+		       REMUS_PAGE_SIZE);
 }
 
-static void dense_page(uint8_t *new)
+/* As record_frame.c does it. */
+static void encode(struct encoded *e, size_t from, size_t to, bool packed)
 {
-	for (size_t i = 0; i < REMUS_PAGE_SIZE; i += 8) {
-		uint64_t x = rnd();
-
-		memcpy(new + i, &x, sizeof(x));
-	}
-}
-
-static const struct {
-	const char *name;
-	void (*change)(uint8_t *new);
-} kinds[] = {
-	{"unchanged", same_page},     {"sparse", sparse_page},
-	{"medium", medium_page},      {"scattered", scattered_page},
-	{"dense", dense_page},
-};
-
-/* Runs one pass over all pairs until the time is up; GB/s. */
-static double measure(void (*pass)(const struct xrle_impl *),
-		      const struct xrle_impl *impl)
-{
-	double start, t;
-	unsigned int passes = 0;
-
-	pass(impl);
-	start = now();
-	do {
-		pass(impl);
-		passes++;
-		t = now() - start;
-	} while (t < seconds);
-	return (double)passes * PAIRS * REMUS_PAGE_SIZE / t / 1e9;
-}
-
-static void pass_memcmp(const struct xrle_impl *impl)
-{
-	(void)impl;
-	for (size_t i = 0; i < PAIRS; i++)
-		sink += page_equal(old_page(i), new_page(i));
-}
-
-static void pass_memcpy(const struct xrle_impl *impl)
-{
-	(void)impl;
-	for (size_t i = 0; i < PAIRS; i++)
-		memcpy(deltas + i * SLOT, new_page(i), REMUS_PAGE_SIZE);
-}
-
-static void pass_encode(const struct xrle_impl *impl)
-{
-	for (size_t i = 0; i < PAIRS; i++)
-		delta_bytes[i] = impl->encode(deltas + i * SLOT, PAGE_DELTA_MAX,
-					      old_page(i), new_page(i));
-}
-
-/* Applied to the old page; a second pass undoes the first, as XOR does. */
-static void pass_decode(const struct xrle_impl *impl)
-{
-	for (size_t i = 0; i < PAIRS; i++)
-		if (delta_bytes[i] > 0)
-			sink += (uint64_t)impl->decode(old_page(i),
-						       deltas + i * SLOT,
-						       (size_t)delta_bytes[i]);
-}
-
-/* What the sender does: records into payloads of 1 MiB. */
-static void pass_records(const struct xrle_impl *impl)
-{
-	static uint8_t payload[1 << 20];
+	size_t cap = packed ? PAGE_PACK_RECORDS_BYTES : (size_t)128 << 10;
 	struct page_writer w;
 
-	(void)impl;
-	page_writer_init(&w, payload, sizeof(payload));
-	for (size_t i = 0; i < PAIRS; i++)
-		if (page_writer_add(&w, i, old_page(i), new_page(i),
-				    PAGE_ALLOW_ALL, NULL) == -ENOSPC) {
-			page_writer_init(&w, payload, sizeof(payload));
-			i--;
-		}
-	sink += page_writer_bytes(&w);
+	for (e->n = 0; from < to; e->n++) {
+		uint8_t *out = e->payload[e->n];
+		size_t first = from, bytes;
+		int n = -1;
+
+		page_writer_init(&w, packed ? scratch : out, cap);
+		if (packed)
+			w.delta_max = PAGE_PACK_DELTA_MAX;
+		while (from < to &&
+		       page_writer_add(&w, gfns[from], page_at(olds, from),
+				       page_at(news, from), PAGE_ALLOW_ALL,
+				       NULL) == 0)
+			from++;
+		bytes = page_writer_bytes(&w);
+		if (packed)
+			n = page_pack(packer, out, bytes - 1, scratch, bytes,
+				      from - first);
+		if (packed && n < 0)
+			memcpy(out, scratch, bytes);
+		e->bytes[e->n] = n < 0 ? bytes : (size_t)n;
+	}
 }
 
-static void bench(size_t kind)
+static void run_fast(size_t from, size_t to)
 {
-	size_t n, total = 0, decodable = 0;
-	const struct xrle_impl *const *all = xrle_impls(&n);
-
-	for (size_t i = 0; i < PAIRS; i++) {
-		memcpy(new_page(i), old_page(i), REMUS_PAGE_SIZE);
-		kinds[kind].change(new_page(i));
-	}
-	printf("%-10s %7.1f", kinds[kind].name, measure(pass_memcpy, NULL));
-	/* a comparison stops at the first difference: only whole ones count */
-	if (kind == 0)
-		printf(" %7.1f", measure(pass_memcmp, NULL));
-	else
-		printf(" %7s", "-");
-	for (size_t i = 0; i < n; i++) {
-		printf(" %9.1f", measure(pass_encode, all[i]));
-		fflush(stdout);
-	}
-	for (size_t i = 0; i < PAIRS; i++) {
-		decodable += delta_bytes[i] > 0;
-		total += delta_bytes[i] < 0 ? REMUS_PAGE_SIZE
-					    : (size_t)delta_bytes[i];
-	}
-	printf(" %9.1f", measure(pass_records, NULL));
-	for (size_t i = 0; i < n; i++) {
-		if (decodable > 0)
-			printf(" %9.1f", measure(pass_decode, all[i]));
-		else
-			printf(" %9s", "-");
-		fflush(stdout);
-	}
-	printf(" %9.1f\n", (double)total / PAIRS);
+	encode(&queue, from, to, false);
 }
 
-int main(int argc, char **argv)
+static void run_tight(size_t from, size_t to)
+{
+	encode(&queue, from, to, true);
+}
+
+/* Into the image, which holds the old pages before each pass. */
+static void decode(const struct encoded *e, size_t from)
+{
+	struct page_payload p;
+	struct page_reader r;
+	struct page_record rec;
+
+	for (unsigned int i = 0; i < e->n; i++) {
+		if (page_unpack(unpacker, e->payload[i], e->bytes[i],
+				UINT64_MAX, &p) < 0)
+			die("unpacking");
+		page_reader_init(&r, p.data, p.bytes, UINT64_MAX);
+		while (page_reader_next(&r, &rec) == 1)
+			if (page_record_apply(&rec, page_at(image, from++)) < 0)
+				die("decoding");
+	}
+}
+
+static void run_fast_decode(size_t from, size_t to)
+{
+	(void)to;
+	decode(&fast[from / CHUNK], from);
+}
+
+static void run_tight_decode(size_t from, size_t to)
+{
+	(void)to;
+	decode(&tight[from / CHUNK], from);
+}
+
+/* The delta coder alone, one implementation each. */
+static void run_delta(size_t impl, size_t from, size_t to)
 {
 	size_t n;
 	const struct xrle_impl *const *all = xrle_impls(&n);
 
-	if (argc > 1)
-		seconds = atof(argv[1]);
-	old_pages = malloc(PAIRS * REMUS_PAGE_SIZE);
-	new_pages = malloc(PAIRS * REMUS_PAGE_SIZE);
-	deltas = malloc((size_t)PAIRS * SLOT);
-	if (old_pages == NULL || new_pages == NULL || deltas == NULL)
-		return 1;
-	for (size_t i = 0; i < PAIRS; i++)
-		dense_page(old_page(i));
+	if (impl >= n)
+		return;
+	for (size_t i = from; i < to; i++)
+		sink += (uint64_t)all[impl]->encode(
+			scratch + i % 16 * 2 * REMUS_PAGE_SIZE, PAGE_DELTA_MAX,
+			page_at(olds, i), page_at(news, i));
+}
 
-	printf("GB/s of guest memory; enc/dec: XOR-RLE; records: page records "
-	       "with the best of them\n");
-	printf("%-10s %7s %7s", "pages", "memcpy", "memcmp");
-	for (size_t i = 0; i < n; i++)
-		printf(" %*s%s", 9 - (int)strlen(all[i]->name), "enc-",
-		       all[i]->name);
-	printf(" %9s", "records");
-	for (size_t i = 0; i < n; i++)
-		printf(" %*s%s", 9 - (int)strlen(all[i]->name), "dec-",
-		       all[i]->name);
-	printf(" %9s\n", "bytes");
-	for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++)
-		bench(k);
-	return 0;
+static void run_delta_0(size_t from, size_t to)
+{
+	run_delta(0, from, to);
+}
+
+static void run_delta_1(size_t from, size_t to)
+{
+	run_delta(1, from, to);
+}
+
+static void run_delta_2(size_t from, size_t to)
+{
+	run_delta(2, from, to);
+}
+
+static void run_delta_3(size_t from, size_t to)
+{
+	run_delta(3, from, to);
+}
+
+/* For comparison: the bare XOR, and the new pages, by zstd -1. */
+static size_t zstd_bytes;
+
+static void run_zstd(const uint8_t *src, size_t len)
+{
+	uint8_t *dst = scratch + (size_t)CHUNK * REMUS_PAGE_SIZE;
+
+	zstd_bytes += ZSTD_compressCCtx(zstd, dst, ZSTD_compressBound(len), src,
+					len, 1);
+}
+
+static void run_xor_zstd(size_t from, size_t to)
+{
+	size_t len = (to - from) * REMUS_PAGE_SIZE;
+	uint64_t *x = (uint64_t *)(void *)scratch;
+	const uint64_t *a = (const uint64_t *)(void *)page_at(olds, from);
+	const uint64_t *b = (const uint64_t *)(void *)page_at(news, from);
+
+	for (size_t i = 0; i < len / 8; i++)
+		x[i] = a[i] ^ b[i];
+	run_zstd(scratch, len);
+}
+
+static void run_plain_zstd(size_t from, size_t to)
+{
+	run_zstd(page_at(news, from), (to - from) * REMUS_PAGE_SIZE);
+}
+
+enum { LIMIT, MEMCPY, DELTA_0, DELTA_1, DELTA_2, DELTA_3, FAST, TIGHT, XOR_ZSTD,
+       ZSTD, FAST_DECODE, TIGHT_DECODE, CONTESTANTS };
+static contestant *const run[CONTESTANTS] = {
+	run_limit, run_memcpy, run_delta_0, run_delta_1, run_delta_2,
+	run_delta_3, run_fast, run_tight, run_xor_zstd, run_plain_zstd,
+	run_fast_decode, run_tight_decode,
+};
+static double seconds[CONTESTANTS];
+
+static void pass(size_t c, double *least)
+{
+	for (size_t from = 0; from < pages; from += CHUNK, least++) {
+		double t = now();
+
+		run[c](from, from + CHUNK < pages ? from + CHUNK : pages);
+		t = now() - t;
+		if (t < *least)
+			*least = t;
+	}
+}
+
+static void measure(void)
+{
+	size_t chunks = (pages + CHUNK - 1) / CHUNK;
+	double *least = take(chunks * CONTESTANTS * sizeof(*least));
+
+	for (size_t i = 0; i < chunks * CONTESTANTS; i++)
+		least[i] = 1e9;
+	for (unsigned int r = 0; r < rounds; r++)
+		for (size_t c = 0; c < CONTESTANTS; c++) {
+			if (c >= FAST_DECODE)
+				memcpy(image, olds, pages * REMUS_PAGE_SIZE);
+			pass(c, least + c * chunks);
+		}
+	for (size_t c = 0; c < CONTESTANTS; c++) {
+		seconds[c] = 0;
+		for (size_t k = 0; k < chunks; k++)
+			seconds[c] += least[c * chunks + k];
+	}
+	free(least);
+}
+
+/* ---- sizes ---- */
+
+static double ratio(size_t bytes)
+{
+	return bytes > 0 ? (double)(pages * REMUS_PAGE_SIZE) / (double)bytes : 0;
+}
+
+/* What went over the wire, the frames' headers counted. */
+static double ratio_of(const struct encoded *e)
+{
+	size_t bytes = 0;
+
+	for (size_t k = 0; k < (pages + CHUNK - 1) / CHUNK; k++)
+		for (unsigned int i = 0; i < e[k].n; i++)
+			bytes += WIRE_HEADER_BYTES + e[k].bytes[i];
+	return ratio(bytes);
+}
+
+static double zstd_ratio(contestant *c)
+{
+	zstd_bytes = 0;
+	for (size_t i = 0; i < pages; i += CHUNK)
+		c(i, i + CHUNK < pages ? i + CHUNK : pages);
+	return ratio(zstd_bytes);
+}
+
+/* A page as QEMU's xbzrle would have it: lengths of equal and of changed bytes
+ * in turn, in one byte below 128 and two above, and the changed bytes; without
+ * what says which page it is.  A page that gets longer is sent as it is. */
+static size_t xbzrle_bytes(const uint8_t *a, const uint8_t *b)
+{
+	size_t bytes = 0, at = 0;
+
+	while (at < REMUS_PAGE_SIZE) {
+		size_t same = 0, differ = 0;
+
+		while (at + same < REMUS_PAGE_SIZE && a[at + same] == b[at + same])
+			same++;
+		at += same;
+		while (at + differ < REMUS_PAGE_SIZE &&
+		       a[at + differ] != b[at + differ])
+			differ++;
+		at += differ;
+		if (differ > 0)
+			bytes += (same < 128 ? 1u : 2u) +
+				 (differ < 128 ? 1u : 2u) + differ;
+	}
+	return bytes < REMUS_PAGE_SIZE ? bytes : REMUS_PAGE_SIZE;
+}
+
+static double xbzrle_ratio(void)
+{
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < pages; i++)
+		bytes += xbzrle_bytes(page_at(olds, i), page_at(news, i));
+	return ratio(bytes);
+}
+
+static bool round_trip(const struct encoded *e)
+{
+	memcpy(image, olds, pages * REMUS_PAGE_SIZE);
+	for (size_t i = 0; i < pages; i += CHUNK)
+		decode(&e[i / CHUNK], i);
+	return memcmp(image, news, pages * REMUS_PAGE_SIZE) == 0;
+}
+
+/* ---- results ---- */
+
+static double gbs(int c)
+{
+	return (double)(pages * REMUS_PAGE_SIZE) / seconds[c] / 1e9;
+}
+
+/* 0: this processor has no such instructions */
+static double of_limit(int c)
+{
+	size_t n;
+
+	xrle_impls(&n);
+	if (c >= DELTA_0 && c <= DELTA_3 && (size_t)(c - DELTA_0) >= n)
+		return 0;
+	return seconds[LIMIT] / seconds[c];
+}
+
+static bool bench(const char *what, bool json)
+{
+	double xor_ratio, plain_ratio, xbzrle;
+	bool right;
+
+	pages = epochs = 0;
+	if (strcmp(what, "fill") == 0 || strcmp(what, "same") == 0)
+		make(what[0] == 'f');
+	else
+		load(what);
+	for (size_t i = 0; i < pages; i += CHUNK) {
+		size_t to = i + CHUNK < pages ? i + CHUNK : pages;
+
+		encode(&fast[i / CHUNK], i, to, false);
+		encode(&tight[i / CHUNK], i, to, true);
+	}
+	measure();
+	right = round_trip(fast) && round_trip(tight);
+	xbzrle = xbzrle_ratio();
+	xor_ratio = zstd_ratio(run_xor_zstd);
+	plain_ratio = zstd_ratio(run_plain_zstd);
+	what = strrchr(what, '/') != NULL ? strrchr(what, '/') + 1 : what;
+	printf(json ? "{\"file\": \"%s\", \"epochs\": %llu, \"pages\": %llu, "
+		      "\"limit_gbs\": %.2f, \"memcpy_gbs\": %.2f, "
+		      "\"scalar\": %.2f, \"sse2\": %.2f, \"avx2\": %.2f, "
+		      "\"avx512bw\": %.2f, \"fast\": %.2f, \"tight\": %.2f, "
+		      "\"xor_zstd\": %.2f, \"zstd\": %.2f, "
+		      "\"fast_decode\": %.2f, \"tight_decode\": %.2f, "
+		      "\"raw_memcpy\": %.2f, \"fast_ratio\": %.2f, "
+		      "\"tight_ratio\": %.2f, \"xbzrle_ratio\": %.2f, "
+		      "\"xor_zstd_ratio\": %.2f, \"zstd_ratio\": %.2f, "
+		      "\"roundtrip\": %s}\n"
+		    : "%s %llu %llu %.2f %.2f %.2f %.2f %.2f %.2f %.2f %.2f "
+		      "%.2f %.2f %.2f %.2f %.2f %.1f %.1f %.1f %.1f %.1f %s\n",
+	       what, (unsigned long long)epochs, (unsigned long long)pages,
+	       gbs(LIMIT), gbs(MEMCPY), of_limit(DELTA_0), of_limit(DELTA_1),
+	       of_limit(DELTA_2), of_limit(DELTA_3), of_limit(FAST),
+	       of_limit(TIGHT), of_limit(XOR_ZSTD), of_limit(ZSTD),
+	       of_limit(FAST_DECODE), of_limit(TIGHT_DECODE),
+	       seconds[MEMCPY] / seconds[FAST], ratio_of(fast),
+	       ratio_of(tight), xbzrle, xor_ratio, plain_ratio,
+	       right ? "true" : "false");
+	fflush(stdout);
+	return right;
+}
+
+static void give_payloads(struct encoded *e)
+{
+	for (unsigned int i = 0; i < PAYLOADS; i++) {
+		e->payload[i] = malloc(PAGE_PACK_RECORDS_BYTES);
+		if (e->payload[i] == NULL)
+			die("memory");
+	}
+}
+
+static void begin(void)
+{
+	size_t bytes = (size_t)PAGES_MAX * REMUS_PAGE_SIZE;
+	size_t chunks = PAGES_MAX / CHUNK;
+
+	olds = take(bytes);
+	news = take(bytes);
+	twins = take(bytes);
+	image = take(bytes);
+	gfns = take(PAGES_MAX * sizeof(*gfns));
+	scratch = take((size_t)4 * CHUNK * REMUS_PAGE_SIZE);
+	fast = calloc(chunks, sizeof(*fast));
+	tight = calloc(chunks, sizeof(*tight));
+	zstd = ZSTD_createCCtx();
+	if (fast == NULL || tight == NULL || zstd == NULL ||
+	    page_packer_new(&packer) < 0 || page_unpacker_new(&unpacker) < 0)
+		die("memory");
+	give_payloads(&queue);
+	for (size_t k = 0; k < chunks; k++) {
+		give_payloads(&fast[k]);
+		give_payloads(&tight[k]);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	bool json = false, right = true;
+
+	begin();
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], "--json") == 0)
+			json = true;
+		else if (strcmp(argv[i], "--rounds") == 0 && i + 1 < argc)
+			rounds = (unsigned int)strtoul(argv[++i], NULL, 10);
+		else
+			right &= bench(argv[i], json);
+	return right ? 0 : 1;
 }

@@ -127,9 +127,9 @@ bench_make() (
 			--localstatedir=/var --without-systemdsystemunitdir &&
 		make -j"$(nproc)" all bench &&
 		make install DESTDIR="$1/root" &&
-		cp tests/bench/bench_codec tests/bench/bench_load \
-			tests/bench/bench_qmp tests/bench/bench_tracker \
-			"$1/bin/" &&
+		cp tests/bench/bench_capture tests/bench/bench_codec \
+			tests/bench/bench_load tests/bench/bench_qmp \
+			tests/bench/bench_tracker "$1/bin/" &&
 		"${CC:-gcc}" -std=c11 -D_GNU_SOURCE -O2 -o "$1/bin/ackclient" \
 			../src/tests/lib/ackclient.c &&
 		{ ! grep -q failover_sim ../src/tests/sim/Makefile.inc ||

@@ -1,28 +1,43 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# codec - XOR-RLE, beside memcpy and memcmp.
+# codec - XOR-RLE, and packed, on captures of a guest, beside memcmp, memcpy,
+# zstd and QEMU's xbzrle.
 
 table_codec() {
-	local seconds=0.3 out heads columns words i
-	[ "$QUICK" = false ] || seconds=0.05
-	out=$OUT/codec.out
-	"$BENCH_BIN/bench_codec" "$seconds" >"$out"
-	read -ra heads < <(sed -n 2p "$out")
-	columns=("${heads[0]}|${heads[0]}|-")
-	for i in "${heads[@]:1}"; do
-		columns+=("$i|$i|1")
+	local rounds=30 names=(idle redis redis2s text text2s sparse random)
+	local out=$OUT/codec.out caps=$OUT/captures pages=8192 name files=() words
+	if [ "$QUICK" = true ]; then
+		rounds=5 names=(idle redis) pages=1024
+	fi
+	table codec "The codec on captures of a guest, one processor" \
+		"file|capture|-" "limit_gbs|memcmp GB/s|1" \
+		"memcpy_gbs|memcpy GB/s|1" "fast|fast|2" "tight|tight|2" \
+		"xor_zstd|XOR+zstd|2" "fast_decode|fast dec.|2" \
+		"tight_decode|tight dec.|2" "fast_ratio|fast ratio|1" \
+		"tight_ratio|tight|1" "xbzrle_ratio|xbzrle|1" \
+		"xor_zstd_ratio|XOR+zstd|1" "zstd_ratio|zstd|1"
+	for name in "${names[@]}"; do
+		step "capture $name"
+		REMUS_CAPTURE_PAGES=$pages \
+			REMUS_TRACK_LIB=$PRODUCT_ROOT/usr/lib/remus-ha/libremus-track.so \
+			"$BENCH_DIR/captures" "$caps" "$name" >"$out" 2>&1 ||
+			give_up "$(cat "$out")"
+		files+=("$caps/$name.cap")
 	done
-	table codec "XOR-RLE beside memcpy and memcmp, GB/s" "${columns[@]}"
-	while read -ra words; do
-		for i in "${!heads[@]}"; do
-			[ "${words[i]}" != - ] || words[i]=
-			words[i]="${heads[i]}=${words[i]}"
-		done
+	step "encoding and decoding"
+	taskset -c 0 "$BENCH_BIN/bench_codec" --json --rounds "$rounds" \
+		"${files[@]}" fill same >"$out" || give_up "$(cat "$out")"
+	while read -r name; do
+		mapfile -t words < <(jq -r 'to_entries[] |
+			"\(.key)=\(.value)"' <<<"$name")
 		row "${words[@]}"
-	done < <(tail -n +3 "$out")
-	note "$(sed -n 1p "$out")."
-	note "bytes: mean length of a delta, a page sent raw counting 4096."
-	rm -f "$out"
+	done <"$out"
+	note "Speeds as a share of memcmp's on as many bytes that do not differ;" \
+		"ratios as bytes in by bytes out, everything counted for fast and" \
+		"tight, the bare data for the others."
+	note "fill: pages rewritten with noise; same: pages that did not change."
+	load_note
+	rm -rf "$out" "$caps"
 	table_end
 }

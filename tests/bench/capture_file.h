@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * capture_file.h - what a guest's checkpoints were made of, in a file.
+ *
+ * bench_capture writes them, bench_codec reads them.  For this machine only, in
+ * its own byte order:
+ *
+ *	capture = header epoch*
+ *	epoch   = pages:u64 page*
+ *	page    = gfn:u64 old:u8[4096] new:u8[4096]
+ *
+ * gfns ascend within an epoch.  old is what the page held when it was last
+ * reported dirty, so it may be equal to new.
+ */
+#ifndef REMUS_CAPTURE_FILE_H
+#define REMUS_CAPTURE_FILE_H
+
+#include <stdint.h>
+
+#include "page.h"
+
+#define CAPTURE_MAGIC "remuscap"
+
+struct capture_header {
+	char magic[8];
+	uint64_t npages; /* of the guest */
+};
+
+struct capture_page {
+	uint64_t gfn;
+	uint8_t old[REMUS_PAGE_SIZE], new[REMUS_PAGE_SIZE];
+};
+
+#endif
