@@ -74,6 +74,13 @@ is_backup() { not serves_now "$1"; }
 # A guest that has taken over once is called active when it has no backup.
 runs_alone() { [[ $(vm_value vm1 "$1" .state) =~ ^(alone|active)$ ]]; }
 
+# The fence device asks the witnesses too, and its monitor fails, should it come
+# just then, where they are not reached.
+clean_settled() {
+	on "$(any)" pcs stonith cleanup clients
+	settled
+}
+
 # For SECONDS: the guest stays at P and is heard, and B never has it.
 serves_on() {
 	local end=$((SECONDS + $1))
@@ -118,7 +125,7 @@ case_w_isolated() {
 	watch_goes_on
 	comes_back "$P"
 	wait_for 30 "$P stepping down" is_backup "$P"
-	settled
+	clean_settled
 	watch_goes_on
 	watch_end vm1 "$P $B"
 }
@@ -174,7 +181,7 @@ case_w_witnesses_die() {
 	witness_start w3
 	watch_goes_on
 	node_rejoin "$B"
-	settled
+	clean_settled
 	watch_goes_on
 	watch_end vm1 "$P $B $P"
 }
@@ -209,7 +216,7 @@ case_w_asymmetric() {
 	plug "$B" ring
 	plug "$B" repl
 	comes_back "$(is_backup "$B" && echo "$B" || echo "$P")"
-	settled
+	clean_settled
 	watch_goes_on
 	look
 	watch_end vm1 "$(came_from)"
@@ -335,6 +342,6 @@ case_w_disks_full() {
 	wait_for 90 "vm1 promoted on $B" promoted vm1-clone "$B"
 	watch_goes_on
 	node_rejoin "$P"
-	settled
+	clean_settled
 	watch_end vm1 "$P $B"
 }

@@ -15,12 +15,6 @@ stays_at() { # HOST SECONDS
 	promoted vm1-clone "$1"
 }
 
-# The fence device asks the witnesses too, and fails where they are not reached.
-clean_settled() {
-	on "$P" pcs stonith cleanup clients
-	settled
-}
-
 says_witnesses() { [ "$(vm_value vm1 "$1" .witnesses)" = "$2" ]; }
 
 # witnesses: the cable to the clients is cut, of the primary alone (witnesses)
