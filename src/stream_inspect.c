@@ -134,7 +134,7 @@ static void text_end(struct inspector *v, const struct input *in)
 {
 	if (v->epochs == 0 && v->all.bytes > 0)
 		print_headers(stream_parser_info(v->s.parser));
-	if (v->epoch.bytes > 0)
+	if (v->epoch.bytes > 0 && !stream_parser_info(v->s.parser)->ended)
 		printf("%8s %14" PRIu64 " %14" PRIu64 " %10" PRIu64 " %8" PRIu64
 		       " %8" PRIu64 "\n", "not all", v->epoch.begin,
 		       v->epoch.bytes, v->epoch.pages, v->epoch.absent,
@@ -144,6 +144,9 @@ static void text_end(struct inspector *v, const struct input *in)
 	       v->all.records);
 	text_records("libxl", STREAM_LIBXL, v->libxl);
 	text_records("libxc", STREAM_LIBXC, v->libxc);
+	if (stream_parser_info(v->s.parser)->trailer_bytes > 0)
+		printf("%" PRIu64 " bytes follow the END\n",
+		       stream_parser_info(v->s.parser)->trailer_bytes);
 	if (v->s.unpacker != NULL)
 		printf("packed, mode %s: %" PRIu64 " bytes\n",
 		       stream_mode_to_str(stream_unpacker_mode(v->s.unpacker)),
@@ -184,8 +187,9 @@ static void json_end(struct inspector *v, const struct input *in, int rc)
 			  stream_unpacker_mode(v->s.unpacker)), ",");
 		printf("  \"packed_bytes\": %" PRIu64 ",\n", in->bytes);
 	}
-	printf("  \"ended\": %s, \"cut_off\": %s,\n", i->ended ? "true"
-	       : "false", rc == 1 ? "true" : "false");
+	printf("  \"ended\": %s, \"trailer_bytes\": %" PRIu64
+	       ", \"cut_off\": %s,\n", i->ended ? "true" : "false",
+	       i->trailer_bytes, rc == 1 ? "true" : "false");
 	json_text("error", rc == 0 ? "" : any_stream_error(&v->s), "");
 	puts("}");
 }
@@ -239,6 +243,10 @@ enum tool_exit tool_verify(struct tool *t)
 		       ? "ends with END" : "ends behind a checkpoint, without "
 		       "END", v.epochs, v.epochs == 1 ? "" : "s", v.all.pages,
 		       v.all.bytes);
+	if (x == TOOL_DONE && stream_parser_info(v.s.parser)->trailer_bytes > 0)
+		printf("%s: %" PRIu64 " bytes of them follow the END\n",
+		       t->files[0],
+		       stream_parser_info(v.s.parser)->trailer_bytes);
 	any_stream_fini(&v.s);
 	return x;
 }

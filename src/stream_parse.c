@@ -41,19 +41,6 @@ enum { XL_END = 0, XL_LIBXC_CONTEXT = 1, XL_CHECKPOINT_END = 4 };
 enum { XC_END = 0, XC_PAGE_DATA = 1, XC_VERIFY = 0xd, XC_CHECKPOINT = 0xe,
        XC_V2_LAST = 0xf, XC_STATIC_DATA_END = 0x10 };
 
-static const char *const libxl_names[] = {
-	"END", "LIBXC_CONTEXT", "EMULATOR_XENSTORE_DATA", "EMULATOR_CONTEXT",
-	"CHECKPOINT_END", "CHECKPOINT_STATE",
-};
-static const char *const libxc_names[] = {
-	"END", "PAGE_DATA", "X86_PV_INFO", "X86_PV_P2M_FRAMES",
-	"X86_PV_VCPU_BASIC", "X86_PV_VCPU_EXTENDED", "X86_PV_VCPU_XSAVE",
-	"SHARED_INFO", "X86_TSC_INFO", "HVM_CONTEXT", "HVM_PARAMS",
-	"TOOLSTACK", "X86_PV_VCPU_MSRS", "VERIFY", "CHECKPOINT",
-	"CHECKPOINT_DIRTY_PFN_LIST", "STATIC_DATA_END", "X86_CPUID_POLICY",
-	"X86_MSR_POLICY",
-};
-
 enum state { START, XL_HEADER, LIBXL_HEADER, LIBXL_RECORD, LIBXC_HEADER,
 	     LIBXC_RECORD, PAGE_COUNT, PFNS, PAGES, SKIP, DONE };
 
@@ -71,28 +58,6 @@ struct stream_parser {
 	char err[256];
 	uint8_t held[STREAM_HELD_MAX];
 };
-
-const char *stream_record_name(enum stream_layer layer, uint32_t type)
-{
-	if (layer == STREAM_LIBXL && type < ARRAY_LEN(libxl_names))
-		return libxl_names[type];
-	if (layer == STREAM_LIBXC && type < ARRAY_LEN(libxc_names))
-		return libxc_names[type];
-	return type & OPTIONAL ? "optional" : "?";
-}
-
-const char *stream_guest_name(uint32_t guest_type)
-{
-	static const char *const names[] = { "?", "x86 PV", "x86 HVM",
-					     "x86 PVH", "ARM" };
-
-	return guest_type < ARRAY_LEN(names) ? names[guest_type] : "?";
-}
-
-bool stream_pfn_has_data(uint64_t pfn)
-{
-	return pfn >> 60 < 0xd; /* BROKEN, XALLOC, XTAB have none */
-}
 
 static uint32_t le32(const uint8_t *p)
 {
@@ -468,6 +433,14 @@ static int skip(struct stream_parser *p, const uint8_t *data, size_t n)
 	return give(p, &ev, data, n);
 }
 
+static int trailer(struct stream_parser *p, const uint8_t *data, size_t n)
+{
+	struct stream_event ev = { .kind = STREAM_BODY };
+
+	p->info.trailer_bytes += n;
+	return give(p, &ev, data, n);
+}
+
 static size_t least(size_t a, uint64_t b)
 {
 	return a < b ? a : (size_t)b;
@@ -479,8 +452,10 @@ static int step(struct stream_parser *p, const uint8_t *at, size_t bytes,
 {
 	size_t n;
 
-	if (p->state == DONE)
-		return bad(p, 0, "something follows the END of the stream");
+	if (p->state == DONE) {
+		*used = bytes;
+		return trailer(p, at, bytes);
+	}
 	if (p->state == SKIP) {
 		*used = least(bytes, p->left);
 		return skip(p, at, *used);
@@ -522,7 +497,7 @@ int stream_parser_finish(struct stream_parser *p)
 
 	if (p->failed != 0)
 		return p->failed;
-	if (end == p->info.whole_bytes && end > 0)
+	if (p->info.ended || (end == p->info.whole_bytes && end > 0))
 		return 0;
 	if (p->state == START && !may_begin(p))
 		return p->failed = bad(p, 0, "no stream of xl, libxl or libxc "

@@ -14,6 +14,9 @@
  *	    CHECKPOINT: libxl records up to CHECKPOINT_END, then libxc records
  *	                again: the next epoch (Remus)
  *
+ * What follows the END is of nobody's concern (in a migration, words of the two
+ * xl to each other), and handed on.
+ *
  * Bytes in, events out.  Each byte of the stream is in exactly one event, in
  * order, so that who writes out what the events hold has the stream again.
  * Pure, and safe with any bytes: memory is bounded by STREAM_HELD_MAX whatever
@@ -42,7 +45,8 @@ enum stream_layer { STREAM_LIBXL, STREAM_LIBXC };
 enum stream_event_kind {
 	STREAM_HEADER,	   /* of xl, libxl or libxc, whole */
 	STREAM_RECORD,	   /* the header of a record, but PAGE_DATA */
-	STREAM_BODY,	   /* a part of what belongs to it, padding included */
+	STREAM_BODY,	   /* a part of what belongs to it, padding included;
+			    * or of what follows the END */
 	STREAM_PAGE_DATA,  /* record header, count and all pfns */
 	STREAM_PAGES,	   /* whole pages, in the order of those pfns */
 	STREAM_CHECKPOINT, /* no bytes: all before it can be restored */
@@ -72,6 +76,7 @@ struct stream_info {
 	uint32_t guest_type, xen_major, xen_minor;
 	uint64_t checkpoints;
 	uint64_t whole_bytes; /* up to the last STREAM_CHECKPOINT or _END */
+	uint64_t trailer_bytes;
 	bool ended;
 };
 
