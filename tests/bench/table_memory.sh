@@ -15,8 +15,10 @@
 #           K (1 + 65 / 32768), or 4096 P + P / 8                src/page_cache.h
 #           (F + 3) P / 8          bitmaps                       src/inflight.h
 #           128 KiB                the tracker pagemap (compare: 4096 P)
+#           256 KiB + 1 MiB        records to be packed, zstd    src/record_frame.c
 #  backup   4096 E + 8 P           E pages of the largest epoch  src/stage.h
 #                                  (after an epoch at most 16 MiB stay)
+#           1 MiB + 256 KiB        what is unpacked, zstd        src/page_pack.c
 #  shared   4096 P      the guest's RAM file, mapped: the guest's own memory
 #           2 * 4 MiB   the send queue, mapped twice in a row    src/ring.h
 #           IPC         libqb's ring buffers
@@ -35,7 +37,7 @@ memory_bound() {
 		if (kind == "shared")
 			sum = 4096 * P + 8 * M + ipc
 		else {
-			sum = base + M + G + 298320 + 6 * D
+			sum = base + M + G + 298320 + 6 * D + 1.25 * M
 			if (role == "primary") {
 				sum += min(C, 4096 * P) + 4 * P
 				sum += K < 4096 * P ? K * (1 + 65 / 32768) \
