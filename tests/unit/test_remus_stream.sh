@@ -49,6 +49,26 @@ for kind in xl,libxl,v3,end libxl,v2,hvm libxl,v3,strange v2,hvm,end; do
 		complain "$kind: packing is no gain"
 done
 
+# ---- a second opinion: xen's own verifier, where xen-utils is installed ----
+
+# It reads no stream of Remus, and REMUS_XEN_LIB names its folder elsewhere.
+for lib in "${REMUS_XEN_LIB:-}" /usr/lib/xen-*; do
+	verifier=$lib/bin/verify-stream-v2
+	[ -e "$verifier" ] || continue
+	for kind in xl,libxl,v3,end libxl,v2,end v3,hvm,end; do
+		"$make_stream" "$kind" 0 1 | "$tool" --mode=tight pack |
+			"$tool" unpack >"$dir/unpacked"
+		case $kind in
+		xl*) format=xl ;;
+		libxl*) format=libxl ;;
+		*) format=libxc ;;
+		esac
+		PYTHONPATH=$lib/lib/python rc_is 0 python3 "$verifier" \
+			--format "$format" --in "$dir/unpacked"
+	done
+	break
+done
+
 # ---- cut off: kept, and told ----
 
 "$make_stream" libxl,v3 4 1 >"$dir/in"
