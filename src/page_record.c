@@ -18,6 +18,8 @@
 /* Behind a rewritten page, which is seldom alone: each word costs a line of
  * memory that nothing else is read from. */
 #define PROBES_NEXT 2
+#define FIRST_PROBE 2056
+#define SECOND_PROBE 40
 
 enum { AT_HEADER = 0, AT_FIRST, AT_RECORD, FAILED };
 
@@ -60,7 +62,7 @@ static unsigned int nonzero_bytes(uint64_t x)
 static bool is_rewritten(const uint8_t *old, const uint8_t *new, size_t n)
 {
 	static const uint16_t probes[PROBES] = {
-		2056, 40, 3888, 776, 1360, 3216, 296, 2680, 3552, 1816, 520,
+		FIRST_PROBE, SECOND_PROBE, 3888, 776, 1360, 3216, 296, 2680, 3552, 1816, 520,
 		2432, 1112, 3008, 1624, 4072,
 	};
 
@@ -95,8 +97,15 @@ static int put_delta(struct page_writer *w, uint8_t *p, const uint8_t *old,
 
 	w->rewritten = is_rewritten(old, new,
 				    w->rewritten ? PROBES_NEXT : PROBES);
-	if (w->rewritten)
+	if (w->rewritten) {
+		/* Likely the next page's: it can come while this is copied.
+		 * A number, because there need not be one. */
+		uintptr_t next = (uintptr_t)old + REMUS_PAGE_SIZE;
+
+		__builtin_prefetch((const void *)(next + FIRST_PROBE));
+		__builtin_prefetch((const void *)(next + SECOND_PROBE));
 		return -ENOSPC;
+	}
 	/* Behind one byte of length: most deltas need no more. */
 	r = xrle_encode(p + 1, w->delta_max, old, new);
 	if (r <= 0)
