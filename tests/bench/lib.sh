@@ -125,7 +125,7 @@ bench_make() (
 	build_copy "$1/src" && mkdir "$1/build" "$1/bin" && cd "$1/build" &&
 		../src/configure --prefix=/usr --sysconfdir=/etc \
 			--localstatedir=/var --without-systemdsystemunitdir &&
-		make -j"$(nproc)" all bench &&
+		make -j"$(nproc)" && make -j"$(nproc)" bench &&
 		make install DESTDIR="$1/root" &&
 		cp tests/bench/bench_capture tests/bench/bench_codec \
 			tests/bench/bench_load tests/bench/bench_qmp \
