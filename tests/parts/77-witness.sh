@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # the service's clients hold the ticket, vote and fence; hosts and lines fail
-# when: asked
+# when: all
 
 # Two labs beside each other: they wait more than they work.
 t_cases "$SRC/tests/cluster/run" 'qdevice_*' 'fence_*' &
