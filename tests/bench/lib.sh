@@ -9,7 +9,9 @@
 #   row KEY=VALUE...             a line of it; a number where it looks like one
 #   note TEXT                    a line below it
 #   load_note                    ... that says what else the machine was doing
-#   table_end                    write $OUT/NAME.json and print it
+#   plot SPEC                    how `plot` is to draw it, in jq's notation
+#   table_end                    write $OUT/NAME.json, and NAME.svg if there is
+#                                a plot of it, and print it
 #   step TEXT                    what is being done, on a terminal only
 #
 #   pair_up MB LOAD [KEY=VALUE...]   a guest of MB megabytes on alpha, alone,
@@ -40,6 +42,7 @@ table() {
 			else .[2] | tonumber end)}' | jq -cs .)
 	: >"$ROWS"
 	: >"$NOTES"
+	PLOT_JSON=null
 	LOAD_BEFORE=$(cut -d ' ' -f 1 /proc/loadavg)
 }
 
@@ -53,18 +56,22 @@ row() {
 
 note() { printf '%s\n' "$*" >>"$NOTES"; }
 
+plot() { PLOT_JSON=$(jq -nc "$1"); }
+
 load_note() { note "The machine's load average before it: $LOAD_BEFORE."; }
 
 table_end() {
 	jq -s --arg table "$TABLE" --arg title "$TITLE" \
 		--argjson columns "$COLUMNS_JSON" --argjson quick "$QUICK" \
 		--rawfile notes "$NOTES" --argjson machine "$(machine_json)" \
+		--argjson plot "$PLOT_JSON" \
 		'{table: $table, title: $title, quick: $quick,
-		machine: $machine, columns: $columns, rows: .,
+		machine: $machine, columns: $columns, rows: ., plot: $plot,
 		notes: ($notes | split("\n") | map(select(. != "")))}' \
 		"$ROWS" >"$OUT/$TABLE.json"
 	rm -f "$ROWS" "$NOTES"
 	step_end
+	"$BENCH_DIR/plot" "$OUT/$TABLE.json"
 	"$BENCH_DIR/show" "$OUT/$TABLE.json"
 	echo
 	TABLE=

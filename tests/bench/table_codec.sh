@@ -39,5 +39,19 @@ table_codec() {
 	note "fill: pages rewritten with noise; same: pages that did not change."
 	load_note
 	rm -rf "$out" "$caps"
+	plot '{kind: "bars", x: "file", panels: [
+		{title: "Encoding", ylabel: "of the speed of memcmp",
+		y: [{key: "fast"}, {key: "tight"},
+		{key: "xor_zstd", label: "XOR, zstd -1"}],
+		limits: [{at: 1, label: "memcmp"}]},
+		{title: "Decoding", ylabel: "of the speed of memcmp", ylog: true,
+		y: [{key: "fast_decode", label: "fast"},
+		{key: "tight_decode", label: "tight"}],
+		limits: [{at: 1, label: "memcmp"}]},
+		{title: "Ratio", ylabel: "bytes in by bytes out", ylog: true,
+		y: [{key: "fast_ratio", label: "fast"},
+		{key: "tight_ratio", label: "tight"},
+		{key: "xbzrle_ratio", label: "xbzrle"},
+		{key: "xor_zstd_ratio", label: "XOR, zstd -1"}]}]}'
 	table_end
 }

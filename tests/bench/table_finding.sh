@@ -43,5 +43,10 @@ table_finding() {
 	note "The same guest, which writes 20,000 pages a second in 16 MB, with" \
 		"more and more memory; touched: MB that it has used since its" \
 		"boot. Checkpoints measured, each: $count."
+	plot '{kind: "lines", x: "mb", xlabel: "guest memory, MB", xlog: true,
+		panels: [{title: "Dirty pages of a running guest", ylabel: "us",
+		upper_label: "p99", ylog: true,
+		y: [{key: "find50", label: "finding them", upper: "find99"},
+		{key: "pause50", label: "the pause", upper: "pause99"}]}]}'
 	table_end
 }

@@ -55,5 +55,10 @@ table_latency() {
 		"come at any time of an interval. pause, RTT (heartbeats) and" \
 		"ack (end of the pause to acknowledgement) are medians of" \
 		"status; ack has encoding, sending and committing in it."
+	plot '{kind: "lines", x: "interval", xlabel: "interval, ms",
+		panels: ["one by one", "17 a second" | {title: "Commands \(.)",
+		ylabel: "round trip, ms", where: {client: .}, upper_label: "p99",
+		y: [{key: "p50", label: "median", upper: "p99"},
+		{key: "bound", label: "interval + pause + RTT"}]}]}'
 	table_end
 }

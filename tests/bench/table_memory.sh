@@ -116,5 +116,10 @@ table_memory() {
 		"tests/bench/table_memory.sh). shared: the guest's RAM, which" \
 		"is there anyway, and the send queue, mapped twice. A burst:" \
 		"some epochs of 2 s of a guest that writes 16 MB."
+	plot '{kind: "bars", x: "mb", xlabel: "guest, MB", panels: [
+		"primary", "backup" | {title: "\(.), after a burst",
+		ylabel: "MB", where: {role: ., when: "a burst"},
+		y: [{key: "anon", label: "own"}, {key: "anon_max",
+		label: "at most"}, {key: "shared"}]}]}'
 	table_end
 }

@@ -94,5 +94,10 @@ table_pause() {
 	note "QEMU: a plain QEMU with the same guest and load, QMP stop," \
 		"xen-save-devices-state, memcpy of as many pages (the median)," \
 		"cont. Checkpoints measured, each: $count."
+	plot '{kind: "bars", x: "load", panels: ['"$(tr " " , <<<"${sizes[*]}")"'
+		| {title: "\(.) MB",
+		ylabel: "pause, us", where: {mb: .}, upper_label: "p99",
+		y: [{key: "p50", label: "remusd", upper: "p99"},
+		{key: "ref50", label: "the least: QEMU", upper: "ref99"}]}]}'
 	table_end
 }

@@ -48,5 +48,13 @@ table_throttle() {
 	note "128 MB guest that writes 8,000 pages a second in 2 MB; interval" \
 		"25 ms. Raw pages do not fit through 100 Mbit/s at that rate:" \
 		"checkpoints come less often, and each has more pages to copy."
+	plot '{kind: "bars", x: "link", xlabel: "link, Mbit/s", panels: [
+		{title: "Pause", ylabel: "us", by: "pages", upper_label: "p99",
+		y: [{key: "p50", upper: "p99"}]},
+		{title: "Acknowledged after the pause", ylabel: "ms", ylog: true,
+		by: "pages", upper_label: "p99",
+		y: [{key: "ack50", upper: "ack99"}]},
+		{title: "Checkpoints a second", ylabel: "1/s", by: "pages",
+		y: [{key: "epochs"}]}]}'
 	table_end
 }

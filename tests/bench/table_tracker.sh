@@ -41,5 +41,11 @@ table_tracker() {
 	note "All of the memory has been touched, so that the kernel has a page" \
 		"table entry of 8 bytes to look at for every page: what is left" \
 		"of a cost that follows the memory."
+	plot '{kind: "lines", x: "mb", xlabel: "guest memory, MB", xlog: true,
+		panels: [{title: "Finding 1,000 written pages", ylabel: "us",
+		ylog: true, y: [{key: "near", label: "pagemap, within 32 MB"},
+		{key: "pagemap", label: "pagemap, all over"},
+		{key: "soft-dirty"}, {key: "compare"},
+		{key: "memcmp", label: "memcmp of all"}]}]}'
 	table_end
 }

@@ -13,10 +13,11 @@ PACKAGES_BUILD="autoconf automake libtool make gcc libc6-dev pkg-config
 	libqb-dev libgnutls28-dev libcurl4-gnutls-dev libjansson-dev
 	libmicrohttpd-dev libvotequorum-dev libcmap-dev libxxhash-dev libzstd-dev libnl-3-dev libnl-route-3-dev libcmocka-dev xz-utils"
 PACKAGES_LAB="iproute2 util-linux procps kmod cpio busybox-static redis-tools iputils-ping
-	qemu-system-x86 jq"
+	qemu-system-x86 jq python3"
 PACKAGES_CLUSTER="corosync pacemaker pacemaker-cli-utils pcs crmsh
 	resource-agents tcpdump"
 PACKAGES_QNETD="corosync-qnetd corosync-qdevice"
+PACKAGES_XEN="mmdebstrap dpkg-dev flex bison openssh-client python3"
 PACKAGES_CHECK="clang llvm libclang-rt-14-dev valgrind shellcheck mandoc
 	tcpdump nftables resource-agents libxml2-utils openssl python3"
 
@@ -80,6 +81,7 @@ packages_need() {
 		lab) list+=" $PACKAGES_LAB" ;;
 		cluster) list+=" $PACKAGES_CLUSTER" ;;
 		qnetd) list+=" $PACKAGES_QNETD" ;;
+		xen) list+=" $PACKAGES_XEN" ;;
 		check) list+=" $PACKAGES_CHECK" ;;
 		*) echo "packages_need: no group '$group'" >&2; return 1 ;;
 		esac
