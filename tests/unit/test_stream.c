@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "page_cache.h"
+#include "page_pack.h"
 #include "stream_make.h"
 #include "stream_parse.h"
 #include "stream_unpack.h"
@@ -622,6 +623,42 @@ static void hostile_frames_are_refused(void **state)
 	}
 }
 
+/* A packed payload says how many records it has; one more or less is a lie,
+ * though all that is in it can be read. */
+static void another_number_of_records_than_said_is_refused(void **state)
+{
+	static const uint8_t names[] = { 2, 0, 20, 0 }, /* two pages, 5 and 6 */
+		zero[] = { 1, 0, 0x40, 0x40 };
+	static const struct {
+		size_t bytes; /* of zero */
+		uint64_t said;
+		int rc;
+	} c[] = { { 4, 2, 2 }, { 4, 1, -EBADMSG }, { 3, 2, -EBADMSG } };
+	struct page_packer *p;
+	uint8_t packed[64];
+	struct bytes b, out;
+	char err[256];
+
+	(void)state;
+	assert_int_equal(page_packer_new(&p), 0);
+	for (size_t i = 0; i < ARRAY_LEN(c); i++) {
+		int n = page_pack(p, packed, sizeof(packed), zero, c[i].bytes,
+				  c[i].said);
+
+		assert_true(n > 0);
+		put_pack_header(&b);
+		put_frame(&b, 'D', names, sizeof(names));
+		put_frame(&b, 'P', packed, (size_t)n);
+		assert_int_equal(unpack(&out, MEMORY, b.data, b.bytes, 1000,
+					err, sizeof(err)), c[i].rc);
+		if (c[i].rc < 0)
+			assert_non_null(strstr(err, "malformed"));
+		free(b.data);
+		free(out.data);
+	}
+	page_packer_free(p);
+}
+
 static void more_pages_than_a_record_may_name_are_refused(void **state)
 {
 	static uint8_t body[4 + STREAM_PFNS_MAX + 1] = { 0x81, 0x80, 4 };
@@ -687,6 +724,7 @@ int main(void)
 		cmocka_unit_test(more_memory_than_allowed_is_refused),
 		cmocka_unit_test(the_example_of_the_manual),
 		cmocka_unit_test(hostile_frames_are_refused),
+		cmocka_unit_test(another_number_of_records_than_said_is_refused),
 		cmocka_unit_test(more_pages_than_a_record_may_name_are_refused),
 		cmocka_unit_test(a_frame_longer_than_any_is_refused_at_once),
 		cmocka_unit_test(what_follows_a_packed_end_is_refused),
