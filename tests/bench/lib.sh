@@ -19,7 +19,8 @@
 #   protect                      ... and protected
 #   pair_down                    everything of it ended
 #   status_of HOST PATH          a value of `remusctl status --json`; must be
-#   load_begin RATE, load_end    bench_load against the guest
+#   load_begin RATE, load_end    bench_load against the guest; load_mark: what
+#                                was before does not count
 
 if [ -t 2 ]; then
 	step() { printf '\r\e[K%s: %s' "${TABLE:-bench}" "$*" >&2; }
@@ -236,6 +237,11 @@ load_begin() {
 }
 
 load_ended() { ! host_alive client load; }
+
+load_mark() {
+	host_signal client load USR1 || give_up "the load has ended:" \
+		"$(cat "$LAB_DIR/client-load.log")"
+}
 
 # Prints how many commands a second were answered.
 load_end() {

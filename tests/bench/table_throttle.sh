@@ -7,6 +7,7 @@
 throttle_cell() {
 	local a b
 	step "compression $1, link $2 Mbit/s"
+	lab_once
 	link_throttle alpha "$2"
 	pair_up 128 8000,2 "compression = $1"
 	protect
