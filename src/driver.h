@@ -46,6 +46,12 @@ struct driver_events {
 			     const char *why);
 	/* resume() is done. */
 	void (*resumed)(void *ctx, int rc, const char *why);
+	/* Of a driver whose guest's interface comes with the guest (boot() or
+	 * activate() is under way): it is there now, and the guest does not run
+	 * before this returns 0.  Else -errno with a line in `err`: it never
+	 * does. */
+	int (*interface)(void *ctx, const char *name, char *err,
+			 size_t err_bytes);
 	/* The guest is gone: after kill() (expected 1), or by itself: it
 	 * powered off, crashed, or its process ended (expected 0).  Sent once;
 	 * then the driver is EMPTY, and whoever it was runs no more: the
@@ -88,6 +94,13 @@ struct driver_ops {
 	int (*track_start)(struct driver *d, char *err, size_t err_bytes);
 	/* OR the pages written since track_start() or the last collect(). */
 	int (*collect)(struct driver *d, struct page_bitmap *dirty);
+	/* RUNNING, after track_start(): 1 when view and reports have caught up
+	 * with the guest, so that a suspend() now is a short pause; 0: not yet,
+	 * live passes are to go on; -errno with a line: no dirty tracking any
+	 * more.  (Where the memory is mapped it is always 1; where it has to be
+	 * copied, ram() is behind for a while, and pages that collect() has not
+	 * reported are not there yet.) */
+	int (*settled)(struct driver *d, char *err, size_t err_bytes);
 	/* Name of the tracker in use; "none" before track_start(). */
 	const char *(*tracker_name)(struct driver *d);
 
@@ -127,6 +140,8 @@ struct driver_ops {
 
 extern const struct driver_ops driver_qemu_ops;
 extern const struct driver_ops driver_fake_ops;
+/* In a build with libxenlight only. */
+extern const struct driver_ops driver_xen_ops;
 
 const struct driver_ops *driver_find(const char *name);
 

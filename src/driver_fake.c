@@ -270,6 +270,15 @@ static int fake_collect(struct driver *d, struct page_bitmap *dirty)
 	return 0;
 }
 
+/* Memory is mapped: what is there is there. */
+static int fake_settled(struct driver *d, char *err, size_t err_bytes)
+{
+	(void)d;
+	(void)err;
+	(void)err_bytes;
+	return 1;
+}
+
 static const char *fake_tracker_name(struct driver *d)
 {
 	return d->tracking ? "fake" : "none";
@@ -351,6 +360,7 @@ const struct driver_ops driver_fake_ops = {
 	.npages = fake_npages,
 	.track_start = fake_track_start,
 	.collect = fake_collect,
+	.settled = fake_settled,
 	.tracker_name = fake_tracker_name,
 	.suspend = fake_suspend,
 	.resume = fake_resume,

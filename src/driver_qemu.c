@@ -216,6 +216,15 @@ static int qemu_collect(struct driver *d, struct page_bitmap *dirty)
 	return d->tracker_ops->collect(d->tracker, dirty);
 }
 
+/* Memory is mapped: what is there is there. */
+static int qemu_settled(struct driver *d, char *err, size_t err_bytes)
+{
+	(void)d;
+	(void)err;
+	(void)err_bytes;
+	return 1;
+}
+
 static const char *qemu_tracker_name(struct driver *d)
 {
 	return d->tracking ? d->tracker_ops->name : "none";
@@ -505,6 +514,7 @@ const struct driver_ops driver_qemu_ops = {
 	.npages = qemu_npages,
 	.track_start = qemu_track_start,
 	.collect = qemu_collect,
+	.settled = qemu_settled,
 	.tracker_name = qemu_tracker_name,
 	.suspend = qemu_suspend,
 	.resume = qemu_resume,

@@ -37,7 +37,8 @@ const char *gate_state_to_str(enum gate_state s);
 
 struct gate_config {
 	const char *vm;	      /* VM name, for logs */
-	const char *tap;      /* TAP or vif name, at most IFNAMSIZ-1 bytes */
+	const char *tap;      /* TAP or vif name, at most IFNAMSIZ-1 bytes; NULL
+				 (plug only): attach() will say */
 	const char *bridge;   /* bridge that the TAP joins; NULL: none */
 	size_t queue_bytes;   /* bound of the frames held; the newest are dropped
 				 beyond it, and counted */
@@ -73,6 +74,14 @@ struct gate_ops {
 	 * whatever the old one still carried: it is called once per guest
 	 * started.  -errno on failure; -EOPNOTSUPP: this gate needs no fd. */
 	int (*guest_fd)(struct gate *g);
+
+	/* The guest's interface is this one; it is there, and the guest does
+	 * not run.  Asked for once per guest whose driver makes the interface
+	 * together with the guest; a gate that makes the interface itself says
+	 * -EOPNOTSUPP.  States stay what they are.  0, or -errno with a line:
+	 * then nothing passes. */
+	int (*attach)(struct gate *g, const char *name, char *err,
+		      size_t err_bytes);
 
 	/* CLOSED or OPEN -> HOLDING.  Frames read from now on belong to epoch
 	 * `epoch` (the open one).  Idempotent while HOLDING: then it only

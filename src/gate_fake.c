@@ -71,6 +71,14 @@ static int fake_create(struct gate **out, const struct gate_config *cfg,
 	return 0;
 }
 
+static int fake_attach(struct gate *g, const char *name, char *err,
+		size_t err_bytes)
+{
+	(void)g;
+	return set_err(err, err_bytes, -EOPNOTSUPP, "gate fake cannot hold "
+		       "the output of '%s'", name);
+}
+
 static int fake_guest_fd(struct gate *g)
 {
 	frame_queue_clear(g->wire);
@@ -203,6 +211,7 @@ const struct gate_ops gate_fake_ops = {
 	.name = "fake",
 	.create = fake_create,
 	.guest_fd = fake_guest_fd,
+	.attach = fake_attach,
 	.hold = fake_hold,
 	.barrier = fake_barrier,
 	.segments = fake_segments,

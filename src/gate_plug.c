@@ -209,15 +209,11 @@ static int make_redirect(struct gate *g, char *err, size_t err_bytes)
 	return 0;
 }
 
-static void plug_destroy(struct gate *g)
+static void undo(struct gate *g)
 {
 	struct nl_msg *msg;
 	int rc;
 
-	if (g == NULL)
-		return;
-	if (g->timer_armed)
-		qb_loop_timer_del(g->loop, g->timer);
 	if (g->ingress_made) {
 		rc = plug_msg_ingress_del(&msg, g->vif);
 		say(g, rc, msg); /* fails when the vif went with the guest */
@@ -226,26 +222,35 @@ static void plug_destroy(struct gate *g)
 		rc = plug_msg_link_del(&msg, g->ifb);
 		say(g, rc, msg);
 	}
+	g->ingress_made = g->ifb_made = g->closed = false;
+	g->vif = g->ifb = 0;
+}
+
+static void plug_destroy(struct gate *g)
+{
+	if (g == NULL)
+		return;
+	if (g->timer_armed)
+		qb_loop_timer_del(g->loop, g->timer);
+	undo(g);
 	g->io->close(g->io_ctx);
 	free(g->vm);
 	free(g);
 }
 
-static int build(struct gate *g, const struct gate_config *cfg, char *err,
-		 size_t err_bytes)
+static int build(struct gate *g, const char *vif, char *err, size_t err_bytes)
 {
-	int rc = tap_name_check(cfg->tap, "tap", err, err_bytes);
+	int rc = tap_name_check(vif, "tap", err, err_bytes);
 
 	if (rc < 0)
 		return rc;
-	g->limit = cfg->queue_bytes;
-	memcpy(g->vif_name, cfg->tap, strlen(cfg->tap) + 1);
-	g->vif = g->io->ifindex(g->io_ctx, cfg->tap);
+	memcpy(g->vif_name, vif, strlen(vif) + 1);
+	g->vif = g->io->ifindex(g->io_ctx, vif);
 	if (g->vif == 0)
 		return set_err(err, err_bytes, -ENODEV,
 			       "gate plug: there is no interface '%s'; one "
 			       "that the guest's output comes in by expected",
-			       cfg->tap);
+			       vif);
 	rc = make_ifb(g, err, err_bytes);
 	if (rc == 0)
 		rc = make_plug(g, err, err_bytes);
@@ -273,7 +278,8 @@ int gate_plug_create_on(struct gate **out, const struct gate_config *cfg,
 	g->io = io;
 	g->io_ctx = io_ctx;
 	g->loop = loop;
-	rc = build(g, cfg, err, err_bytes);
+	g->limit = cfg->queue_bytes;
+	rc = cfg->tap == NULL ? 0 : build(g, cfg->tap, err, err_bytes);
 	if (rc < 0) {
 		plug_destroy(g);
 		return rc;
@@ -304,12 +310,33 @@ static int plug_guest_fd(struct gate *g)
 	return -EOPNOTSUPP;
 }
 
+/* What the last guest's interface took with it is no loss: that guest is gone. */
+static int plug_attach(struct gate *g, const char *name, char *err,
+		       size_t err_bytes)
+{
+	int rc;
+
+	undo(g);
+	rc = build(g, name, err, err_bytes);
+	if (rc == 0 && g->state != GATE_CLOSED)
+		rc = ifb_set(g, true);
+	if (rc < 0)
+		undo(g);
+	return rc;
+}
+
 /* ---- states ---- */
 
 static void leave_open(struct gate *g)
 {
 	memset(&g->ticket, 0, sizeof(g->ticket));
 	g->state = GATE_HOLDING;
+}
+
+/* Without an interface yet nothing can pass, and nothing is to be held. */
+static bool is_there(const struct gate *g)
+{
+	return g->vif != 0;
 }
 
 static void plug_hold(struct gate *g, uint64_t epoch)
@@ -322,7 +349,7 @@ static void plug_hold(struct gate *g, uint64_t epoch)
 	}
 	/* Once more, in case that failed in shut().  On failure it stays CLOSED,
 	 * and barrier() will say so. */
-	if (g->state == GATE_CLOSED &&
+	if (g->state == GATE_CLOSED && is_there(g) &&
 	    (renew_plug(g) < 0 || ifb_set(g, true) < 0))
 		return;
 	g->open_epoch = epoch;
@@ -385,6 +412,8 @@ static int plug_barrier(struct gate *g, uint64_t epoch)
 {
 	int rc;
 
+	if (!is_there(g))
+		return -ENODEV;
 	if (g->state == GATE_CLOSED || epoch < g->open_epoch) {
 		qb_log(LOG_ERR, "%s: gate: barrier of epoch %" PRIu64
 		       " while %s with epoch %" PRIu64 " open", g->vm, epoch,
@@ -454,7 +483,7 @@ static int plug_open(struct gate *g, const struct permit *p)
 {
 	if (!permit_live(p, now_boot_ns()))
 		return -EPERM;
-	if (g->state == GATE_CLOSED)
+	if (g->state == GATE_CLOSED || !is_there(g))
 		return -EINVAL;
 	g->ticket = *p;
 	g->state = GATE_OPEN;
@@ -469,7 +498,8 @@ static void plug_shut(struct gate *g)
 		return;
 	leave_open(g);
 	g->state = GATE_CLOSED;
-	renew_plug(g); /* failed: plugged, or down; hold() tries again */
+	if (is_there(g))
+		renew_plug(g); /* failed: plugged, or down; hold() tries again */
 }
 
 static enum gate_state plug_state(const struct gate *g)
@@ -484,6 +514,8 @@ static void plug_stats(const struct gate *g, struct gate_stats *out)
 	struct plug_stats s = { 0 };
 
 	memset(out, 0, sizeof(*out));
+	if (!is_there(g))
+		return;
 	if (g->io->stats(g->io_ctx, g->ifb, &s) < 0)
 		memset(&s, 0, sizeof(s));
 	out->held = s.qlen;
@@ -496,6 +528,7 @@ const struct gate_ops gate_plug_ops = {
 	.name = "plug",
 	.create = plug_create,
 	.guest_fd = plug_guest_fd,
+	.attach = plug_attach,
 	.hold = plug_hold,
 	.barrier = plug_barrier,
 	.segments = plug_segments,

@@ -285,6 +285,14 @@ static void enlarge(int fd)
 		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
 }
 
+static int relay_attach(struct gate *g, const char *name, char *err,
+		size_t err_bytes)
+{
+	(void)g;
+	return set_err(err, err_bytes, -EOPNOTSUPP, "gate relay cannot hold "
+		       "the output of '%s'", name);
+}
+
 static int relay_guest_fd(struct gate *g)
 {
 	int sv[2], rc;
@@ -396,6 +404,7 @@ const struct gate_ops gate_relay_ops = {
 	.name = "relay",
 	.create = relay_create,
 	.guest_fd = relay_guest_fd,
+	.attach = relay_attach,
 	.hold = relay_hold,
 	.barrier = relay_barrier,
 	.segments = relay_segments,

@@ -22,6 +22,8 @@
 #define LIVE_PASSES_MAX 8
 /* A guest gets at least this long between two pauses. */
 #define RUN_MIN_NS 1000000u
+/* A driver that is behind with its view of memory is asked again. */
+#define LOOK_AGAIN_NS 50000000u
 
 static void do_action(struct primary *p, const struct epoch_action *a);
 
@@ -219,11 +221,53 @@ static void act_begin(struct primary *p, uint64_t epoch, bool direct)
 		p->resyncs_full++;
 }
 
+static void on_live_done(void *ctx);
+
 static void act_live_pass(struct primary *p)
 {
 	collect(p);
 	p->sync_total = page_bitmap_count(&p->todo);
 	sender_live(p->sender, &p->todo);
+}
+
+void primary_look_no_more(struct primary *p)
+{
+	if (p->look_armed)
+		qb_loop_timer_del(p->env->loop, p->look);
+	p->look_armed = false;
+}
+
+static void on_look_again(void *data)
+{
+	struct primary *p = data;
+
+	p->look_armed = false;
+	on_live_done(p);
+}
+
+/* A driver that has to copy the memory is behind at first.  This pass goes on,
+ * with what it has by now, until it says that it is not any more: for the
+ * engine it is one pass. */
+static bool pass_goes_on(struct primary *p)
+{
+	char err[256];
+	int rc = p->env->dops->settled(p->env->driver, err, sizeof(err));
+
+	if (rc > 0)
+		return false;
+	if (rc < 0) {
+		p->tracking = false; /* the next connection begins it anew */
+		primary_give_up_link(p, NULL, err);
+		return true;
+	}
+	if (page_bitmap_next(&p->todo, 0) < p->todo.npages) {
+		sender_live(p->sender, &p->todo);
+		return true;
+	}
+	p->look_armed = qb_loop_timer_add(p->env->loop, QB_LOOP_MED,
+					  LOOK_AGAIN_NS, p, on_look_again,
+					  &p->look) == 0;
+	return p->look_armed;
 }
 
 static void on_live_done(void *ctx)
@@ -232,6 +276,8 @@ static void on_live_done(void *ctx)
 	struct epoch_event ev = { .type = EV_LIVE_DONE };
 
 	collect(p);
+	if (pass_goes_on(p))
+		return;
 	ev.pages = page_bitmap_count(&p->todo);
 	primary_feed_event(p, &ev);
 }
@@ -427,6 +473,7 @@ void primary_free(struct primary *p)
 	if (p->env->asker == p)
 		p->env->asker = NULL;
 	disarm_tick(p);
+	primary_look_no_more(p);
 	uplink_free(p->uplink);
 	sender_free(p->sender);
 	capture_free(&p->capture);

@@ -17,6 +17,7 @@ void primary_link_forget(struct primary *p)
 {
 	struct page_bitmap *todo = &p->todo;
 
+	primary_look_no_more(p);
 	sender_set_conn(p->sender, NULL, 0);
 	inflight_forget(&p->inflight, todo);
 	capture_done(&p->capture);

@@ -39,6 +39,8 @@ struct primary {
 
 	qb_loop_timer_handle tick;
 	bool tick_armed;
+	qb_loop_timer_handle look; /* at a driver that is behind */
+	bool look_armed;
 	uint64_t epoch_began_ns; /* start of the present pause */
 	uint64_t acked_capture_ns;
 
@@ -66,6 +68,8 @@ void primary_feed_epoch(struct primary *p, enum epoch_event_type type,
 			uint64_t epoch);
 void primary_feed(struct primary *p, enum epoch_event_type type);
 void primary_got_ack(struct primary *p, const uint8_t *payload, size_t len);
+/* The link is gone: the live pass does not go on. */
+void primary_look_no_more(struct primary *p);
 /* Who waits for a checkpoint hears how it ended. */
 void primary_checkpoint_ended(struct primary *p, int rc);
 

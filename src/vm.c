@@ -418,7 +418,16 @@ static void on_resumed(void *ctx, int rc, const char *why)
 		primary_resumed(vm->primary, rc, why);
 }
 
+static int on_interface(void *ctx, const char *name, char *err,
+			size_t err_bytes)
+{
+	struct vm *vm = ctx;
+
+	return vm->env.gops->attach(vm->env.gate, name, err, err_bytes);
+}
+
 static const struct driver_events driver_events = {
+	.interface = on_interface,
 	.running = on_running,
 	.standby = on_standby,
 	.suspended = on_suspended,

@@ -228,6 +228,14 @@ static int sim_collect(struct driver *d, struct page_bitmap *dirty)
 	return 0;
 }
 
+static int sim_settled(struct driver *d, char *err, size_t err_bytes)
+{
+	(void)d;
+	(void)err;
+	(void)err_bytes;
+	return 1;
+}
+
 static const char *sim_tracker_name(struct driver *d)
 {
 	return d->tracking ? "exact" : "none";
@@ -342,6 +350,7 @@ const struct driver_ops sim_driver_ops = {
 	.npages = sim_npages,
 	.track_start = sim_track_start,
 	.collect = sim_collect,
+	.settled = sim_settled,
 	.tracker_name = sim_tracker_name,
 	.suspend = sim_suspend,
 	.resume = sim_resume,

@@ -450,6 +450,81 @@ static void leftovers_are_taken_over(void **state)
 
 /* ---- epochs ---- */
 
+/* ---- an interface that comes with the guest ---- */
+
+static void attached_to_an_interface_that_came_later(void **state)
+{
+	struct gate_config later = config;
+	struct world *w = *state;
+	char err[200];
+
+	later.tap = NULL;
+	assert_int_equal(gate_plug_create_on(&w->g, &later, NULL, &model_io,
+					     &w->m, err, sizeof(err)), 0);
+	assert_false(w->m.ifb);
+	ops->hold(w->g, 1);
+	assert_int_equal(ops->barrier(w->g, 1), -ENODEV);
+	assert_true(open_for_ms(w, 1000) < 0);
+	assert_int_equal(stats(w).held, 0);
+	assert_int_equal(ops->attach(w->g, config.tap, err, sizeof(err)), 0);
+	assert_true(w->m.up && w->m.plug && w->m.redirect);
+	guest_sends(&w->m, 0);
+	assert_int_equal(ops->barrier(w->g, 1), 0);
+	guest_sends(&w->m, 1);
+	expect_out(w, 0);
+	assert_int_equal(release(w, 1), 1);
+	expect_out(w, 1);
+}
+
+static void attached_again_for_each_guest(void **state)
+{
+	struct world *w = *state;
+	char err[200];
+
+	ops->hold(w->g, 1);
+	guest_sends(&w->m, 7); /* of a guest that is no more */
+	ops->shut(w->g);
+	w->m.ingress = w->m.redirect = false; /* they went with its vif */
+	ops->hold(w->g, 5);
+	assert_int_equal(ops->attach(w->g, config.tap, err, sizeof(err)), 0);
+	assert_true(w->m.up && w->m.plug && w->m.redirect);
+	guest_sends(&w->m, 0);
+	assert_int_equal(ops->barrier(w->g, 5), 0);
+	assert_int_equal(release(w, 5), 1);
+	expect_out(w, 1);
+	ops->shut(w->g);
+	assert_int_equal(ops->attach(w->g, config.tap, err, sizeof(err)), 0);
+	assert_false(w->m.up); /* CLOSED it stays */
+}
+
+static void each_failing_attach_is_undone(void **state)
+{
+	struct world *w = *state;
+	char err[200];
+	int failed = 0, rc;
+
+	ops->hold(w->g, 1);
+	for (int n = 1; n <= 12; n++) {
+		w->m.ingress = w->m.redirect = false;
+		w->m.fail_in = n;
+		err[0] = '\0';
+		rc = ops->attach(w->g, config.tap, err, sizeof(err));
+		w->m.fail_in = 0;
+		if (rc == 0) { /* it was what was left that could not go */
+			assert_true(w->m.up && w->m.plug && w->m.redirect);
+			continue;
+		}
+		failed++;
+		assert_int_equal(ops->barrier(w->g, 1), -ENODEV);
+		assert_false(w->m.up || w->m.redirect);
+	}
+	assert_true(failed >= 5);
+	w->m.no_vif = true;
+	assert_int_equal(ops->attach(w->g, config.tap, err, sizeof(err)),
+			 -ENODEV);
+	assert_false(w->m.ifb || w->m.redirect);
+}
+
 static void epoch_leaves_on_its_ack_only(void **state)
 {
 	struct world *w = *state;
@@ -885,6 +960,9 @@ int main(void)
 		GATE(expired_open_makes_no_burst),
 		GATE(barrier_when_open_passes_then_holds),
 		GATE(random_events_keep_output_commit),
+		MODEL(attached_to_an_interface_that_came_later),
+		GATE(attached_again_for_each_guest),
+		GATE(each_failing_attach_is_undone),
 		cmocka_unit_test(redirection_works_in_the_running_kernel),
 		cmocka_unit_test(running_kernel_holds_or_refuses),
 	};
