@@ -8,6 +8,9 @@
 static const struct driver_ops *const drivers[] = {
 	&driver_qemu_ops,
 	&driver_fake_ops,
+#ifdef HAVE_XENLIGHT
+	&driver_xen_ops,
+#endif
 };
 
 const struct driver_ops *driver_find(const char *name)

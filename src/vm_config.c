@@ -38,8 +38,9 @@ static int fill_computed(struct parse *p)
 	if (c->mac[0] == '\0')
 		mac_from_name(c->name, c->mac);
 	if (c->gate == NULL)
-		c->gate = strdup(strcmp(c->driver, "fake") == 0 ? "fake"
-								: "relay");
+		c->gate = strdup(strcmp(c->driver, "fake") == 0	 ? "fake"
+				 : strcmp(c->driver, "xen") == 0 ? "plug"
+								 : "relay");
 	/* Witnesses let the primary go on alone as soon as it knows that its
 	 * backup does not answer; it had better know soon. */
 	if (strcmp(c->arbiter, "witness") == 0 &&
@@ -107,6 +108,7 @@ void vm_config_free(struct vm_config *c)
 	free(c->console);
 	free(c->ram_dir);
 	free(c->tracker);
+	free(c->xl);
 	free(c->gate);
 	free(c->tap);
 	free(c->bridge);

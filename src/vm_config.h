@@ -54,6 +54,7 @@ struct vm_config {
 	char **qemu_args;      /* further words, NULL-terminated */
 	char *console;	       /* file for the serial console; NULL: none */
 	char *ram_dir;	       /* tmpfs for the RAM image; default /dev/shm */
+	char *xl;	       /* xl.cfg; NULL: attach only (driver xen) */
 	char *tracker;	       /* auto | pagemap | soft-dirty | compare */
 
 	/* the network */

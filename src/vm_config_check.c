@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "key_file.h"
+#include "util.h"
 
 #define MIB ((uint64_t)1 << 20)
 
@@ -62,10 +63,31 @@ static int check_witnesses(struct parse *p)
 	return 0;
 }
 
+/* What xl.cfg says is not said again. */
+static int check_xen(struct parse *p)
+{
+	static const char *const not[] = {
+		"cpus", "kernel", "initrd", "append", "accel", "mac",
+		"qemu_binary", "qemu_arg", "console", "ram_dir", "tracker",
+		"tap", "bridge",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(not); i++)
+		if (config_given(p, not[i]))
+			return config_bad(p, config_line_of(p, not[i]),
+					  "%s is not for driver xen: xl.cfg "
+					  "describes the guest", not[i]);
+	if (strcmp(p->c->gate, "plug") != 0)
+		return config_bad(p, config_line_of(p, "gate"),
+				  "driver xen needs gate plug");
+	return 0;
+}
+
 static int check_together(struct parse *p)
 {
 	const struct vm_config *c = p->c;
 	bool fake = strcmp(c->driver, "fake") == 0;
+	bool xen = strcmp(c->driver, "xen") == 0;
 
 	if (c->memory_bytes % (2 * MIB) != 0)
 		return config_bad(p, config_line_of(p, "memory"),
@@ -79,7 +101,12 @@ static int check_together(struct parse *p)
 	if (!fake && strcmp(c->gate, "fake") == 0)
 		return config_bad(p, config_line_of(p, "gate"),
 				  "gate fake is only for driver fake");
-	if (!fake && c->tap == NULL)
+	if (xen && check_xen(p) < 0)
+		return -EINVAL;
+	if (!xen && c->xl != NULL)
+		return config_bad(p, config_line_of(p, "xl"),
+				  "xl is only for driver xen");
+	if (!fake && !xen && c->tap == NULL)
 		return config_bad(p, p->line, "key 'tap' is missing");
 	if (c->bridge != NULL && c->tap == NULL)
 		return config_bad(p, config_line_of(p, "bridge"),
@@ -123,6 +150,8 @@ static int check_files(struct parse *p)
 	rc = check_readable(p, "kernel", c->kernel);
 	if (rc == 0)
 		rc = check_readable(p, "initrd", c->initrd);
+	if (rc == 0)
+		rc = check_readable(p, "xl", c->xl);
 	if (rc == 0)
 		rc = check_readable(p, "key_file", c->key_file);
 	if (rc == 0)

@@ -305,7 +305,7 @@ static int set_args(struct parse *p, const struct key *k, char *value)
 
 static const struct key keys[] = {
 	{ "name", set_name, .required = true },
-	{ "driver", set_choice, AT(driver), .choices = "|qemu|fake|",
+	{ "driver", set_choice, AT(driver), .choices = "|qemu|xen|fake|",
 	  .fallback = "qemu" },
 	{ "memory", set_size, AT(memory_bytes), .min = 2 * MIB,
 	  .max = 1024 * GIB, .required = true },
@@ -322,6 +322,7 @@ static const struct key keys[] = {
 	{ "ram_dir", set_path, AT(ram_dir), .fallback = "/dev/shm" },
 	{ "tracker", set_choice, AT(tracker),
 	  .choices = "|auto|pagemap|soft-dirty|compare|", .fallback = "auto" },
+	{ "xl", set_path, AT(xl) },
 	{ "gate", set_choice, AT(gate), .choices = "|relay|plug|fake|" },
 	{ "tap", set_ifname, AT(tap) },
 	{ "bridge", set_ifname, AT(bridge) },

@@ -11,7 +11,8 @@
 
 PACKAGES_BUILD="autoconf automake libtool make gcc libc6-dev pkg-config
 	libqb-dev libgnutls28-dev libcurl4-gnutls-dev libjansson-dev
-	libmicrohttpd-dev libvotequorum-dev libcmap-dev libxxhash-dev libzstd-dev libnl-3-dev libnl-route-3-dev libcmocka-dev xz-utils"
+	libmicrohttpd-dev libvotequorum-dev libcmap-dev libxxhash-dev libzstd-dev libnl-3-dev libnl-route-3-dev libcmocka-dev xz-utils
+	libxen-dev"
 PACKAGES_LAB="iproute2 util-linux procps kmod cpio busybox-static redis-tools iputils-ping
 	qemu-system-x86 jq python3"
 PACKAGES_CLUSTER="corosync pacemaker pacemaker-cli-utils pcs crmsh

@@ -183,9 +183,11 @@ static const struct {
 	  "compression is one of off|fast|tight|auto|on, not 'maybe'" },
 	{ 5, "compression = o", 5,
 	  "compression is one of off|fast|tight|auto|on, not 'o'" },
-	{ 5, "driver = vmware", 5, "driver is one of qemu|fake, not 'vmware'" },
+	{ 5, "driver = vmware", 5, "driver is one of qemu|xen|fake, not 'vmware'" },
 	{ 5, "driver = qemu|fake", 5,
-	  "driver is one of qemu|fake, not 'qemu|fake'" },
+	  "driver is one of qemu|xen|fake, not 'qemu|fake'" },
+	{ 5, "xl = /etc/xen/web.cfg", 5, "xl is only for driver xen" },
+	{ 5, "xl = web.cfg", 5, "xl must be an absolute path, not 'web.cfg'" },
 	{ 5, "accel = fast", 5, "accel is one of auto|kvm|tcg, not 'fast'" },
 	{ 5, "tracker = magic", 5,
 	  "tracker is one of auto|pagemap|soft-dirty|compare, not 'magic'" },
@@ -505,6 +507,47 @@ static void fake_driver_needs_no_tap(void **state)
 	vm_config_free(c);
 }
 
+static void put_xen(const char *last)
+{
+	static const char *const lines[] = {
+		"name = web", "memory = 128M", "node = alpha 192.0.2.1",
+		"node = beta 192.0.2.2", "key_file = @/key", "driver = xen",
+	};
+	FILE *f = fopen(conf, "w");
+
+	assert_non_null(f);
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++)
+		print_line(f, lines[i]);
+	print_line(f, last);
+	assert_int_equal(fclose(f), 0);
+}
+
+static void xen_has_its_guest_from_xl_cfg(void **state)
+{
+	struct vm_config *c;
+
+	(void)state;
+	put_xen("");
+	c = accepted();
+	assert_string_equal(c->driver, "xen");
+	assert_string_equal(c->gate, "plug");
+	assert_null(c->xl);
+	assert_null(c->tap);
+	vm_config_free(c);
+	put_xen("xl = @/key");
+	c = accepted();
+	assert_string_equal(c->xl, key);
+	vm_config_free(c);
+	put_xen("xl = @/none.cfg");
+	refused(7, "xl '@/none.cfg': No such file or directory");
+	put_xen("tap = vif1.0");
+	refused(7, "tap is not for driver xen: xl.cfg describes the guest");
+	put_xen("cpus = 2");
+	refused(7, "cpus is not for driver xen: xl.cfg describes the guest");
+	put_xen("gate = relay");
+	refused(7, "driver xen needs gate plug");
+}
+
 static void finds_itself_among_the_nodes(void **state)
 {
 	struct vm_config *c;
@@ -592,6 +635,7 @@ int main(void)
 		cmocka_unit_test(takes_every_key),
 		cmocka_unit_test(witnesses_make_the_link_time_out_sooner),
 		cmocka_unit_test(fake_driver_needs_no_tap),
+		cmocka_unit_test(xen_has_its_guest_from_xl_cfg),
 		cmocka_unit_test(refuses_each_wrong_line_by_its_number),
 		cmocka_unit_test(refuses_a_key_that_is_no_secret),
 		cmocka_unit_test(refuses_a_key_of_the_wrong_length),

@@ -1,0 +1,529 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * test_xen_state.c - from a stream of checkpoints to image and device state, and
+ * from those to a stream again.
+ *
+ * What a backup would hand to libxl has the type and content that each page had
+ * last, once and in ascending order, and every other record of the epoch byte by
+ * byte.  A device state that breaks a rule is refused.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "stream_make.h"
+#include "xen_state.h"
+
+#define MEMORY ((uint64_t)2 << 20) /* one run, and the spare ones */
+#define CONFIG "{\"c_info\": {\"name\": \"vm1\"}}"
+#define FAR ((((uint64_t)1 << 52) - 1)) /* stream_make.h's page 7 */
+
+/* ---- what a stream says, the plain way ---- */
+
+struct page_seen {
+	uint64_t pfn;
+	unsigned int type, times;
+	uint8_t data[MAKE_PAGE];
+};
+
+struct view {
+	struct page_seen page[MAKE_GUEST];
+	unsigned int pages;
+	struct page_seen *with[MAKE_GUEST];
+	unsigned int with_n, with_at;
+	struct xen_bytes records; /* but PAGE_DATA and those without a body */
+	uint64_t last;
+	bool ordered;
+};
+
+static struct page_seen *look_up(struct view *v, uint64_t pfn)
+{
+	unsigned int i;
+
+	for (i = 0; i < v->pages; i++)
+		if (v->page[i].pfn == pfn)
+			return &v->page[i];
+	assert_true(v->pages < MAKE_GUEST);
+	memset(&v->page[i], 0, sizeof(v->page[i]));
+	v->page[i].pfn = pfn;
+	v->pages++;
+	return &v->page[i];
+}
+
+static void see_pfns(struct view *v, const struct stream_event *ev)
+{
+	v->with_n = v->with_at = 0;
+	for (uint32_t i = 0; i < ev->pfns; i++) {
+		struct page_seen *p;
+		uint64_t pfn;
+
+		memcpy(&pfn, ev->data + STREAM_PAGE_HEAD + 8 * (size_t)i, 8);
+		p = look_up(v, pfn & STREAM_PFN_MASK);
+		p->type = (unsigned int)(pfn >> 60);
+		p->times++;
+		if (p->pfn < v->last)
+			v->ordered = false;
+		v->last = p->pfn;
+		if (stream_pfn_has_data(pfn))
+			v->with[v->with_n++] = p;
+	}
+}
+
+static int see(void *ctx, const struct stream_event *ev)
+{
+	struct view *v = ctx;
+
+	if (ev->kind == STREAM_PAGE_DATA)
+		see_pfns(v, ev);
+	else if (ev->kind == STREAM_PAGES)
+		for (uint32_t i = 0; i < ev->pages; i++)
+			memcpy(v->with[v->with_at++]->data,
+			       ev->data + i * MAKE_PAGE, MAKE_PAGE);
+	else if (ev->kind == STREAM_HEADER || ev->kind == STREAM_BODY ||
+		 (ev->kind == STREAM_RECORD && ev->length > 0))
+		xen_bytes_add(&v->records, ev->data, ev->bytes);
+	else if (ev->kind == STREAM_CHECKPOINT)
+		v->last = 0;
+	return 0;
+}
+
+static void view_of(struct view *v, const uint8_t *data, size_t bytes)
+{
+	struct stream_parser *p = stream_parser_new(see, v);
+
+	memset(v, 0, sizeof(*v));
+	v->ordered = true;
+	assert_non_null(p);
+	assert_int_equal(stream_parser_feed(p, data, bytes), 0);
+	assert_int_equal(stream_parser_finish(p), 0);
+	stream_parser_free(p);
+}
+
+static const struct page_seen *find(const struct view *v, uint64_t pfn)
+{
+	for (unsigned int i = 0; i < v->pages; i++)
+		if (v->page[i].pfn == pfn)
+			return &v->page[i];
+	return NULL;
+}
+
+/* ---- and ours ---- */
+
+struct world {
+	struct made made;
+	struct xen_image *image;
+	struct stream_parser *parser;
+	struct xen_bytes state, out;
+};
+
+static int append(void *ctx, const void *data, size_t bytes)
+{
+	return xen_bytes_add(ctx, data, bytes);
+}
+
+static void set_up(struct world *w, const struct recipe *r, uint64_t memory)
+{
+	memset(w, 0, sizeof(*w));
+	make_stream(&w->made, r);
+	assert_int_equal(xen_image_new(&w->image, xen_image_npages(memory)),
+			 0);
+	w->parser = stream_parser_new(xen_image_event, w->image);
+	assert_non_null(w->parser);
+}
+
+static void tear_down(struct world *w)
+{
+	stream_parser_free(w->parser);
+	xen_image_free(w->image);
+	made_free(&w->made);
+	free(w->state.data);
+	free(w->out.data);
+}
+
+static void feed(struct world *w, size_t from, size_t to, size_t step)
+{
+	for (size_t at = from; at < to; at += step)
+		assert_int_equal(stream_parser_feed(w->parser,
+				 w->made.data + at,
+				 to - at < step ? to - at : step), 0);
+}
+
+static void rebuild(struct world *w)
+{
+	struct xen_state s;
+	char err[128];
+
+	assert_int_equal(xen_state_pack(w->image, CONFIG, &w->state), 0);
+	assert_int_equal(xen_state_parse(&s, w->state.data, w->state.bytes,
+					 w->image->npages, err, sizeof(err)),
+			 0);
+	assert_int_equal(s.config_bytes, strlen(CONFIG));
+	assert_memory_equal(s.config, CONFIG, strlen(CONFIG));
+	w->out.bytes = 0;
+	assert_int_equal(xen_state_write(&s, w->image->pages, append, &w->out),
+			 0);
+}
+
+static void same_guest(const struct view *a, const struct view *b)
+{
+	assert_int_equal(a->pages, b->pages);
+	for (unsigned int i = 0; i < a->pages; i++) {
+		const struct page_seen *p = &a->page[i], *q = find(b, p->pfn);
+
+		assert_non_null(q);
+		assert_int_equal(p->type, q->type);
+		assert_int_equal(q->times, 1);
+		if (p->type < 0xd)
+			assert_memory_equal(p->data, q->data, MAKE_PAGE);
+	}
+}
+
+/* The static part and this epoch's records, as if there had been one epoch: cut
+ * the stream's others out. */
+static void records_of(const struct made *m, unsigned int epoch,
+		       struct xen_bytes *out)
+{
+	struct view *all = malloc(sizeof(*all)), *before;
+	size_t head;
+
+	before = malloc(sizeof(*before));
+	assert_non_null(all);
+	assert_non_null(before);
+	view_of(all, m->data, m->checkpoint[epoch]);
+	out->bytes = 0;
+	if (epoch == 0) {
+		xen_bytes_add(out, all->records.data, all->records.bytes);
+	} else {
+		view_of(before, m->data, m->checkpoint[epoch - 1]);
+		/* of the first epoch: head and tail; all tails are as long */
+		head = 2 * before->records.bytes - all->records.bytes;
+		head -= (epoch - 1) *
+			(all->records.bytes - before->records.bytes);
+		xen_bytes_add(out, all->records.data, head);
+		xen_bytes_add(out, all->records.data + before->records.bytes,
+			      all->records.bytes - before->records.bytes);
+		free(before->records.data);
+	}
+	free(all->records.data);
+	free(all);
+	free(before);
+}
+
+static const struct recipe recipes[] = {
+	{ false, false, 3, false, 4, false, false, 1 },
+	{ false, false, 2, false, 4, false, true, 2 },
+	{ false, false, 3, true, 3, false, true, 3 },
+	{ false, false, 2, true, 1, false, false, 4 },
+};
+
+static void each_epoch_makes_a_stream_of_the_same_guest(void **state)
+{
+	static const size_t steps[] = { 1 << 20, 4096, 61 };
+	struct view *v = malloc(sizeof(*v)), *u = malloc(sizeof(*u));
+	struct xen_bytes records = { .data = NULL };
+	struct world w;
+
+	(void)state;
+	assert_non_null(v);
+	assert_non_null(u);
+	for (size_t n = 0; n < 12; n++) {
+		const struct recipe *r = &recipes[n % 4];
+		size_t from = 0;
+
+		set_up(&w, r, MEMORY);
+		for (unsigned int e = 0; e < r->checkpoints; e++) {
+			feed(&w, from, w.made.checkpoint[e], steps[n / 4]);
+			from = w.made.checkpoint[e];
+			rebuild(&w);
+			view_of(v, w.made.data, from);
+			view_of(u, w.out.data, w.out.bytes);
+			same_guest(v, u);
+			assert_true(u->ordered);
+			records_of(&w.made, e, &records);
+			/* behind libxl's header of 16 bytes */
+			assert_int_equal(u->records.bytes - 16, records.bytes);
+			assert_memory_equal(u->records.data + 16,
+					    records.data, records.bytes);
+			free(v->records.data);
+			free(u->records.data);
+		}
+		tear_down(&w);
+	}
+	free(records.data);
+	free(v);
+	free(u);
+}
+
+static void dirty_is_what_changed_and_nothing_else(void **state)
+{
+	struct world w;
+	uint8_t *copy;
+	size_t bytes;
+
+	(void)state;
+	set_up(&w, &recipes[0], MEMORY);
+	bytes = w.image->npages * REMUS_PAGE_SIZE;
+	copy = calloc(1, bytes);
+	assert_non_null(copy);
+	for (unsigned int e = 0; e < 4; e++) {
+		feed(&w, e == 0 ? 0 : w.made.checkpoint[e - 1],
+		     w.made.checkpoint[e], 4096);
+		for (uint64_t g = 0; g < w.image->npages; g++) {
+			uint8_t *a = copy + g * REMUS_PAGE_SIZE;
+			uint8_t *b = w.image->pages + g * REMUS_PAGE_SIZE;
+			bool same = memcmp(a, b, REMUS_PAGE_SIZE) == 0;
+
+			/* sent twice, and back again, may be both */
+			if (!same)
+				assert_true(page_bitmap_test(&w.image->dirty,
+							     g));
+			memcpy(a, b, REMUS_PAGE_SIZE);
+		}
+		assert_true(page_bitmap_count(&w.image->dirty) < MAKE_GUEST);
+		page_bitmap_clear_all(&w.image->dirty);
+	}
+	free(copy);
+	tear_down(&w);
+}
+
+static void a_new_stream_of_the_same_guest_dirties_nothing(void **state)
+{
+	struct xen_bytes first = { .data = NULL };
+	struct xen_state s;
+	struct world w;
+	char err[128];
+
+	(void)state;
+	set_up(&w, &recipes[0], MEMORY);
+	feed(&w, 0, w.made.checkpoint[3], 4096);
+	rebuild(&w);
+	xen_bytes_add(&first, w.state.data, w.state.bytes);
+	page_bitmap_clear_all(&w.image->dirty);
+	/* What was rebuilt, but libxl's header and the two ENDs, and as a
+	 * checkpoint. */
+	xen_image_restart(w.image);
+	stream_parser_free(w.parser);
+	w.parser = stream_parser_new(xen_image_event, w.image);
+	assert_int_equal(stream_parser_feed(w.parser, w.out.data + 24,
+					    w.out.bytes - 24 - 16), 0);
+	assert_int_equal(stream_parser_feed(w.parser,
+					    "\x0e\0\0\0\0\0\0\0", 8), 0);
+	assert_int_equal(page_bitmap_count(&w.image->dirty), 0);
+	rebuild(&w);
+	assert_int_equal(first.bytes, w.state.bytes);
+	assert_memory_equal(first.data, w.state.data, first.bytes);
+	assert_int_equal(xen_state_parse(&s, first.data, first.bytes,
+					 w.image->npages, err, sizeof(err)),
+			 0);
+	free(first.data);
+	tear_down(&w);
+}
+
+static void pages_far_apart_have_their_places(void **state)
+{
+	struct world w;
+	uint64_t far;
+
+	(void)state;
+	set_up(&w, &recipes[0], MEMORY);
+	feed(&w, 0, w.made.checkpoint[0], 4096);
+	far = xen_image_place(w.image, FAR);
+	assert_true(far < w.image->npages);
+	assert_int_equal(far % XEN_RUN_PAGES, XEN_RUN_PAGES - 1);
+	assert_int_equal(xen_image_place(w.image, 3) % XEN_RUN_PAGES, 3);
+	assert_int_equal(xen_image_place(w.image, 5000), w.image->npages);
+	tear_down(&w);
+}
+
+static void more_memory_than_the_image_has_is_refused(void **state)
+{
+	struct xen_image *i;
+	uint8_t head[STREAM_PAGE_HEAD + 8] = { 1 };
+	struct stream_event ev = {
+		.kind = STREAM_PAGE_DATA, .layer = STREAM_LIBXC, .data = head,
+		.bytes = sizeof(head), .pfns = 1, .pages = 0,
+	};
+	int rc;
+
+	(void)state;
+	assert_int_equal(xen_image_new(&i, xen_image_npages(MEMORY)), 0);
+	for (uint64_t n = 0; n <= XEN_SPARE_RUNS; n++) {
+		uint64_t pfn = (n * 7919 * 512) | (uint64_t)0xf << 60;
+
+		memcpy(head + STREAM_PAGE_HEAD, &pfn, 8);
+		assert_int_equal(xen_image_event(i, &ev), 0);
+	}
+	head[STREAM_PAGE_HEAD + 5] ^= 1;
+	rc = xen_image_event(i, &ev);
+	assert_int_equal(rc, -EFBIG);
+	assert_non_null(strstr(i->err, "more memory"));
+	xen_image_free(i);
+}
+
+static void records_are_bounded(void **state)
+{
+	struct xen_image *i;
+	uint8_t *body = calloc(1, (size_t)1 << 20);
+	struct stream_event record = {
+		.kind = STREAM_RECORD, .layer = STREAM_LIBXC, .type = 0xa,
+		.data = body, .bytes = 8,
+	};
+	struct stream_event more = {
+		.kind = STREAM_BODY, .data = body, .bytes = (size_t)1 << 20,
+	};
+	int rc;
+
+	(void)state;
+	assert_non_null(body);
+	assert_int_equal(xen_image_new(&i, xen_image_npages(MEMORY)), 0);
+	assert_int_equal(xen_image_event(i, &record), 0);
+	for (int n = 0; n < 15; n++)
+		assert_int_equal(xen_image_event(i, &more), 0);
+	rc = xen_image_event(i, &more);
+	assert_int_equal(rc, -E2BIG);
+	xen_image_free(i);
+	free(body);
+}
+
+static void a_plain_stream_is_refused(void **state)
+{
+	static const struct recipe plain = { false, false, 3, false, 0, true,
+					     false, 1 };
+	struct world w;
+
+	(void)state;
+	set_up(&w, &plain, MEMORY);
+	assert_int_equal(stream_parser_feed(w.parser, w.made.data,
+					    w.made.bytes), -EPROTO);
+	tear_down(&w);
+}
+
+/* ---- what a peer may send ---- */
+
+static int parse(const struct world *w, const uint8_t *data, size_t bytes)
+{
+	struct xen_state s;
+	char err[128] = "";
+	int rc = xen_state_parse(&s, data, bytes, w->image->npages, err,
+				 sizeof(err));
+
+	assert_true(rc == 0 || (rc == -EBADMSG && err[0] != '\0'));
+	return rc;
+}
+
+static void a_device_state_cut_off_is_refused(void **state)
+{
+	struct world w;
+
+	(void)state;
+	set_up(&w, &recipes[0], MEMORY);
+	feed(&w, 0, w.made.checkpoint[1], 4096);
+	rebuild(&w);
+	assert_int_equal(parse(&w, w.state.data, w.state.bytes), 0);
+	for (size_t n = 0; n < w.state.bytes; n += n < 64 ? 1 : 97) {
+		uint8_t *cut = malloc(n + 1); /* valgrind sees beyond */
+
+		assert_non_null(cut);
+		memcpy(cut, w.state.data, n);
+		assert_int_equal(parse(&w, cut, n), -EBADMSG);
+		free(cut);
+	}
+	tear_down(&w);
+}
+
+static void a_device_state_that_lies_is_refused(void **state)
+{
+	static const size_t lengths[] = { 12, 16, 20, 24 };
+	struct world w;
+	size_t config = 28, firsts = config + strlen(CONFIG), types;
+
+	(void)state;
+	set_up(&w, &recipes[0], MEMORY);
+	feed(&w, 0, w.made.checkpoint[1], 4096);
+	rebuild(&w);
+	assert_int_equal(w.image->nruns, 2);
+	types = firsts + 16;
+	for (size_t n = 0; n < sizeof(lengths) / sizeof(*lengths); n++)
+		for (int b = 0; b < 32; b++) {
+			uint8_t *at = &w.state.data[lengths[n] + b / 8];
+
+			*at ^= 1 << b % 8;
+			assert_int_equal(parse(&w, w.state.data,
+					       w.state.bytes), -EBADMSG);
+			*at ^= 1 << b % 8;
+		}
+	w.state.data[0] ^= 1;
+	assert_int_equal(parse(&w, w.state.data, w.state.bytes), -EBADMSG);
+	w.state.data[0] ^= 1;
+	w.state.data[8] = 2; /* version */
+	assert_int_equal(parse(&w, w.state.data, w.state.bytes), -EBADMSG);
+	w.state.data[8] = 1;
+	w.state.data[config + 3] = 0;
+	assert_int_equal(parse(&w, w.state.data, w.state.bytes), -EBADMSG);
+	w.state.data[config + 3] = 'x';
+	w.state.data[firsts] = 1; /* no run begins at page 1 */
+	assert_int_equal(parse(&w, w.state.data, w.state.bytes), -EBADMSG);
+	w.state.data[firsts] = 0;
+	w.state.data[types] = 0x16;
+	assert_int_equal(parse(&w, w.state.data, w.state.bytes), -EBADMSG);
+	w.state.data[types] = 0x15;
+	assert_int_equal(parse(&w, w.state.data, w.state.bytes), 0);
+	memcpy(w.state.data + firsts, w.state.data + firsts + 8, 8);
+	assert_int_equal(parse(&w, w.state.data, w.state.bytes), -EBADMSG);
+	tear_down(&w);
+}
+
+static int stop(void *ctx, const void *data, size_t bytes)
+{
+	(void)data;
+	(void)bytes;
+	return --*(int *)ctx < 0 ? -EPIPE : 0;
+}
+
+static void writing_ends_where_the_reader_does(void **state)
+{
+	struct xen_state s;
+	struct world w;
+	char err[128];
+
+	(void)state;
+	set_up(&w, &recipes[0], MEMORY);
+	feed(&w, 0, w.made.checkpoint[0], 4096);
+	rebuild(&w);
+	assert_int_equal(xen_state_parse(&s, w.state.data, w.state.bytes,
+					 w.image->npages, err, sizeof(err)),
+			 0);
+	for (int n = 0; n < 8; n++) {
+		int left = n;
+
+		assert_int_equal(xen_state_write(&s, w.image->pages, stop,
+						 &left), -EPIPE);
+		assert_int_equal(left, -1);
+	}
+	tear_down(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_epoch_makes_a_stream_of_the_same_guest),
+		cmocka_unit_test(dirty_is_what_changed_and_nothing_else),
+		cmocka_unit_test(
+			a_new_stream_of_the_same_guest_dirties_nothing),
+		cmocka_unit_test(pages_far_apart_have_their_places),
+		cmocka_unit_test(more_memory_than_the_image_has_is_refused),
+		cmocka_unit_test(records_are_bounded),
+		cmocka_unit_test(a_plain_stream_is_refused),
+		cmocka_unit_test(a_device_state_cut_off_is_refused),
+		cmocka_unit_test(a_device_state_that_lies_is_refused),
+		cmocka_unit_test(writing_ends_where_the_reader_does),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
