@@ -52,6 +52,7 @@ struct driver {
 	bool leaving;	 /* the helper is being ended, or its domain is */
 	bool failed;	 /* the helper said so */
 	bool ended;	 /* the helper said so: and destroyed it */
+	bool destroy_all; /* also a domain that has not our mark */
 	bool again;	 /* a new stream is to begin when this one has ended */
 	bool settled;
 	bool tracking;

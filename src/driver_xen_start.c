@@ -23,7 +23,7 @@
 #define PIPE_BYTES (1 << 20)
 #define DESTROY_AGAIN_NS ((uint64_t)1000000000)
 
-static void start_destroyer(struct driver *d, bool all);
+static void start_destroyer(struct driver *d);
 
 /* ---- the children ---- */
 
@@ -112,7 +112,7 @@ static void on_destroy_again(void *data)
 	struct driver *d = data;
 
 	d->timer_set = false;
-	start_destroyer(d, true);
+	start_destroyer(d);
 }
 
 static void destroy_again(struct driver *d)
@@ -199,9 +199,9 @@ static int fork_destroyer(struct driver *d, bool all, char *err,
 			   err, err_bytes);
 }
 
-static void start_destroyer(struct driver *d, bool all)
+static void start_destroyer(struct driver *d)
 {
-	if (fork_destroyer(d, all, d->why, sizeof(d->why)) < 0)
+	if (fork_destroyer(d, d->destroy_all, d->why, sizeof(d->why)) < 0)
 		destroy_again(d);
 }
 
@@ -274,10 +274,12 @@ static void on_helper_ended(void *ctx, int code)
 		snprintf(d->why, sizeof(d->why), "the helper ended with %d; "
 			 "%.300s may say why", code, d->log);
 	d->leaving = true;
+	/* Of what failed before it ran, only what is marked as ours. */
+	d->destroy_all = !d->failed || d->state >= XEN_GUEST_RUNS;
 	if (d->ended && code == 0)
 		over(d);
-	else /* of what failed before it ran, only what is marked as ours */
-		start_destroyer(d, !d->failed || d->state >= XEN_GUEST_RUNS);
+	else
+		start_destroyer(d);
 }
 
 static const struct xen_child_events helper_events = {
@@ -346,6 +348,7 @@ int xen_standby(struct driver *d, int net_fd, char *err, size_t err_bytes)
 	(void)net_fd;
 	if (d->state != XEN_EMPTY)
 		return set_err(err, err_bytes, -EBUSY, "a guest is there");
+	d->destroy_all = false;
 	rc = fork_destroyer(d, false, err, err_bytes);
 	if (rc == 0)
 		d->state = XEN_PREPARING;
