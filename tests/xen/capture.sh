@@ -1,0 +1,111 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# capture.sh - streams that a real Xen writes, and what is asked of each.
+#
+#   capture_remus HOST FILE [SECONDS]   what `xl remus` sends in so long, cut off
+#                                       where it just was
+#   capture_save HOST FILE              an `xl save` image; the guest lives on
+#   capture_kind HOST KIND FILE         with a guest of its own: idle, redis (with
+#                                       a client that writes), memory, or save
+#   capture_check FILE                  remus-stream and Xen's own verifier, on
+#                                       it, packed and unpacked, whole and torn
+#
+# Needs lib.sh and what that needs; REMUS_STREAM is the program.
+
+CAPTURE_INTERVAL_MS=${CAPTURE_INTERVAL_MS:-500}
+
+# The receiver is one line of greeting and a file: a real one would only add a
+# domain.  When it goes away, xl resumes the guest and ends, with an error.
+capture_remus() {
+	xen_on "$1" bash -c '
+		xl remus -F -n -d -i "$3" -s "" "$1" "
+			printf \"xl migration receiver ready, send binary domain data.\\n\"
+			exec timeout $2 cat >/var/tmp/capture" >/var/tmp/capture.log 2>&1
+		grep -q "resuming domain at source" /var/tmp/capture.log ||
+			{ cat /var/tmp/capture.log >&2; exit 1; }' \
+		- "$XEN_VM" "${3:-20}" "$CAPTURE_INTERVAL_MS" </dev/null
+	xen_get "$1" /var/tmp/capture "$2"
+	xen_on "$1" rm /var/tmp/capture </dev/null
+}
+
+capture_save() {
+	xen_on "$1" xl save -c "$XEN_VM" /var/tmp/capture </dev/null
+	xen_get "$1" /var/tmp/capture "$2"
+	xen_on "$1" rm /var/tmp/capture </dev/null
+}
+
+capture_kind() {
+	local host=$1 kind=$2 file=$3 load=
+	[ "$kind" != memory ] || load=4000,64
+	XEN_LOAD=$load xen_create "$host"
+	if [ "$kind" = redis ]; then
+		host_spawn client load redis-benchmark -h "$XEN_VM_IP" -c 4 -d 64 \
+			-r 20000 -n 100000000 -t set -q
+	fi
+	case $kind in
+	save) capture_save "$host" "$file" ;;
+	*) capture_remus "$host" "$file" "${CAPTURE_SECONDS:-20}" ;;
+	esac
+	[ "$kind" != redis ] || host_signal client load KILL
+	wait_until 30 xen_answers || die "the guest did not outlive it"
+	xen_destroy "$host"
+}
+
+# One fact of what `inspect` says.
+capture_fact() { "$REMUS_STREAM" --json inspect "$1" 2>/dev/null | jq -r "$2"; }
+
+# rc_is CODE CMD...: it ends with that code, neither better nor worse.
+rc_is() {
+	local want=$1 rc=0
+	shift
+	"$@" || rc=$?
+	[ "$rc" -eq "$want" ] || {
+		echo "exit $rc instead of $want: $*"
+		return 1
+	}
+}
+
+capture_judge() { PYTHONPATH=$XEN_PYTHON "$XEN_DIR/verify-stream" "$1"; }
+
+# What comes back is the same bytes; and if a judge that knows nothing of
+# packing has the same to say of both, so has it.
+capture_round() {
+	local file=$1 rc=$2 mode
+	for mode in off fast tight; do
+		rc_is "$rc" "$REMUS_STREAM" --mode="$mode" pack "$file" \
+			>"$file.packed"
+		rc_is "$rc" "$REMUS_STREAM" unpack "$file.packed" \
+			>"$file.unpacked"
+		cmp "$file" "$file.unpacked"
+		rc_is "$rc" "$REMUS_STREAM" verify "$file.packed"
+		printf '%s, %s: %d of %d bytes\n' "${file##*/}" "$mode" \
+			"$(stat -c %s "$file.packed")" "$(stat -c %s "$file")"
+	done
+	rc_is "$rc" capture_judge "$file.unpacked"
+	rm "$file.packed" "$file.unpacked"
+}
+
+capture_check() {
+	local file=$1 rc=0 whole bytes epochs told judged
+	"$REMUS_STREAM" inspect "$file" || rc=$?
+	[ "$rc" -eq 0 ] || [ "$rc" -eq 3 ]
+	capture_round "$file" "$rc"
+	epochs=$(capture_fact "$file" '.epochs | length')
+	told=$(capture_fact "$file" '.libxc_records.CHECKPOINT // 0')
+	judged=$(capture_judge "$file" || :)
+	echo "$epochs epochs; xen's verifier: $judged"
+	[ "$told" = "${judged%% *}" ]
+
+	# Torn in the middle of the last whole epoch: all before it is kept.
+	whole=$(capture_fact "$file" .whole_bytes)
+	bytes=$((whole - 50001))
+	head -c "$bytes" "$file" >"$file.torn"
+	rc_is 3 "$REMUS_STREAM" verify "$file.torn"
+	capture_round "$file.torn" 3
+	[ "$(capture_fact "$file.torn" .bytes)" -eq "$bytes" ]
+	[ "$(capture_fact "$file.torn" .whole_bytes)" -lt "$bytes" ]
+	[ "$(capture_fact "$file.torn" '.libxc_records.CHECKPOINT // 0')" -eq \
+		$((told > 0 ? told - 1 : 0)) ]
+	rm "$file.torn"
+}

@@ -1,0 +1,23 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+
+stream_case() {
+	hosts alpha
+	capture_kind alpha "$1" "$LAB_DIR/$1.stream"
+	capture_check "$LAB_DIR/$1.stream"
+	[ "$1" = save ] ||
+		[ "$(capture_fact "$LAB_DIR/$1.stream" '.epochs | length')" -gt 4 ]
+	rm "$LAB_DIR/$1.stream"
+}
+
+# An image of xl save, packed and unpacked, whole and torn
+case_stream_save() { stream_case save; }
+
+# What xl remus sends of an idle guest, the same
+case_stream_idle() { stream_case idle; }
+
+# What xl remus sends while a client writes to redis
+case_stream_redis() { stream_case redis; }
+
+# What xl remus sends while the guest writes memory
+case_stream_memory() { stream_case memory; }
