@@ -24,22 +24,33 @@ static inline __m256i same(const uint8_t *a, const uint8_t *b)
 	return _mm256_cmpeq_epi8(load(a), load(b));
 }
 
-/* 128 bytes at a time: on a page that did not change this is all that runs. */
+static inline __m256i same_block(const uint8_t *a, const uint8_t *b)
+{
+	return _mm256_and_si256(same(a, b), same(a + 32, b + 32));
+}
+
+static inline uint64_t is_other(__m256i block)
+{
+	return (uint64_t)!_mm256_testc_si256(block, _mm256_set1_epi8(-1));
+}
+
+/* 256 bytes at a time: on a page that did not change this is all that runs, and
+ * where a page changes it is little: the fewer branches the fewer that are
+ * guessed wrong. */
 static inline uint64_t xrle_blocks(const uint8_t *old, const uint8_t *new)
 {
-	const __m256i ones = _mm256_set1_epi8(-1);
 	uint64_t blocks = 0;
 
-	for (unsigned int i = 0; i < 64; i += 2, old += 128, new += 128) {
-		__m256i a = _mm256_and_si256(same(old, new),
-					     same(old + 32, new + 32));
-		__m256i b = _mm256_and_si256(same(old + 64, new + 64),
-					     same(old + 96, new + 96));
+	for (unsigned int i = 0; i < 64; i += 4, old += 256, new += 256) {
+		__m256i a = same_block(old, new);
+		__m256i b = same_block(old + 64, new + 64);
+		__m256i c = same_block(old + 128, new + 128);
+		__m256i d = same_block(old + 192, new + 192);
 
-		if (_mm256_testc_si256(_mm256_and_si256(a, b), ones))
-			continue;
-		blocks |= (uint64_t)!_mm256_testc_si256(a, ones) << i |
-			  (uint64_t)!_mm256_testc_si256(b, ones) << (i + 1);
+		if (is_other(_mm256_and_si256(_mm256_and_si256(a, b),
+					      _mm256_and_si256(c, d))))
+			blocks |= (is_other(a) | is_other(b) << 1 |
+				   is_other(c) << 2 | is_other(d) << 3) << i;
 	}
 	return blocks;
 }

@@ -23,6 +23,7 @@
 
 #define BLOCK_BYTES 64
 #define BLOCKS (REMUS_PAGE_SIZE / BLOCK_BYTES)
+#define NEXT_BYTES 1024 /* by measurement */
 
 #ifndef XRLE_WIDE
 #define XRLE_WIDE 16
@@ -183,6 +184,21 @@ static inline bool put_block(struct xrle_out *o, unsigned int base,
 	return true;
 }
 
+/* What begins the pages behind these two: likely they come next, and memory has
+ * nothing to do while the runs of these are written.  A guess costs little when
+ * it is wrong, and an address that is not mapped nothing at all; a number, for
+ * there need not be such an object. */
+static inline void fetch_next(const uint8_t *old, const uint8_t *new)
+{
+	uintptr_t a = (uintptr_t)old + REMUS_PAGE_SIZE;
+	uintptr_t b = (uintptr_t)new + REMUS_PAGE_SIZE;
+
+	for (unsigned int i = 0; i < NEXT_BYTES; i += BLOCK_BYTES) {
+		__builtin_prefetch((const void *)(a + i));
+		__builtin_prefetch((const void *)(b + i));
+	}
+}
+
 static inline int encode(uint8_t *dst, size_t cap, const uint8_t *old,
 			 const uint8_t *new)
 {
@@ -191,6 +207,8 @@ static inline int encode(uint8_t *dst, size_t cap, const uint8_t *old,
 	uint64_t blocks = xrle_blocks(old, new);
 	unsigned int start = 0, open = 0;
 
+	if (blocks != 0)
+		fetch_next(old, new);
 	for (; blocks != 0; blocks &= blocks - 1) {
 		unsigned int i = (unsigned int)__builtin_ctzll(blocks);
 

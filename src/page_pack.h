@@ -10,9 +10,8 @@
  *	page_writer_init(&w, buf, cap);
  *	w.delta_max = PAGE_PACK_DELTA_MAX;
  *	... page_writer_add() ...
- *	n = page_pack(p, frame, page_writer_bytes(&w) - 1, buf,
- *		      page_writer_bytes(&w), records);
- *	n > 0 ? send n bytes of frame : send buf as it is
+ *	n = page_pack_written(p, frame, &w);
+ *	n > 0 ? send n bytes of frame : send page_writer_bytes(&w) of buf
  *
  * No clocks, no system calls but malloc's; one thread a packer or unpacker.
  */
@@ -21,6 +20,8 @@
 
 #include <stddef.h>
 #include <stdint.h>
+
+#include "page_record.h"
 
 #define PAGE_PACK_VERSION 2
 /* By measurement: half a page is where XOR-RLE is no gain any more. */
@@ -43,6 +44,12 @@ void page_packer_free(struct page_packer *p); /* NULL is allowed */
  */
 int page_pack(struct page_packer *p, uint8_t *dst, size_t cap,
 	      const uint8_t *payload, size_t len, uint64_t records);
+
+/* The same for what is in a writer, into a dst with room for as many bytes;
+ * -ENOSPC when it would not get shorter.  Where three quarters of it are whole
+ * pages, they are packed faster and less tightly: there is so much of them. */
+int page_pack_written(struct page_packer *p, uint8_t *dst,
+		      const struct page_writer *w);
 
 struct page_unpacker;
 

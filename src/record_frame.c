@@ -37,23 +37,13 @@ int record_frame_begin(struct record_frame *f, struct conn *c, bool packed)
 	return 0;
 }
 
-static uint64_t records_in(const struct page_writer *w)
-{
-	uint64_t n = 0;
-
-	for (unsigned int k = 0; k < PAGE_KINDS; k++)
-		n += w->records[k];
-	return n;
-}
-
 size_t record_frame_commit(struct record_frame *f, unsigned int type)
 {
 	size_t bytes = page_writer_bytes(&f->w);
 	uint8_t *payload = f->frame + WIRE_HEADER_BYTES;
 
 	if (f->packed) {
-		int n = page_pack(f->packer, payload, bytes - 1, f->records,
-				  bytes, records_in(&f->w));
+		int n = page_pack_written(f->packer, payload, &f->w);
 
 		if (n < 0)
 			memcpy(payload, f->records, bytes);

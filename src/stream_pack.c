@@ -152,18 +152,14 @@ static int flush_pages(struct stream_packer *p)
 {
 	size_t n = page_writer_bytes(&p->w);
 	const uint8_t *body = p->payload;
-	uint64_t records = 0;
 	int r;
 
 	if (n == 0)
 		return 0;
-	for (int k = 0; k < PAGE_KINDS; k++) {
-		records += p->w.records[k];
+	for (int k = 0; k < PAGE_KINDS; k++)
 		p->stats.records[k] += p->w.records[k];
-	}
 	if (p->packer != NULL) {
-		r = page_pack(p->packer, p->packed, n - 1, p->payload, n,
-			      records);
+		r = page_pack_written(p->packer, p->packed, &p->w);
 		if (r > 0) {
 			body = p->packed;
 			n = (size_t)r;

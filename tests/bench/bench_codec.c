@@ -162,7 +162,7 @@ static void encode(struct encoded *e, size_t from, size_t to, bool packed)
 
 	for (e->n = 0; from < to; e->n++) {
 		uint8_t *out = e->payload[e->n];
-		size_t first = from, bytes;
+		size_t bytes;
 		int n = -1;
 
 		page_writer_init(&w, packed ? scratch : out, cap);
@@ -175,8 +175,7 @@ static void encode(struct encoded *e, size_t from, size_t to, bool packed)
 			from++;
 		bytes = page_writer_bytes(&w);
 		if (packed)
-			n = page_pack(packer, out, bytes - 1, scratch, bytes,
-				      from - first);
+			n = page_pack_written(packer, out, &w);
 		if (packed && n < 0)
 			memcpy(out, scratch, bytes);
 		e->bytes[e->n] = n < 0 ? bytes : (size_t)n;
