@@ -111,6 +111,14 @@ struct driver_ops {
 	/* SUSPENDED, after device_state(): -> resumed(). */
 	int (*resume)(struct driver *d);
 
+	/* STANDBY: this epoch is what activate() would be asked for now: its
+	 * device state (valid during the call), and the pages of ram() that may
+	 * have changed since the driver cleared the bits, which it does with
+	 * those it does not need to be told again.  For a driver that gets the
+	 * guest ready while it waits.  Does not block; no event. */
+	void (*committed)(struct driver *d, struct page_bitmap *changed,
+			  const void *device_state, size_t bytes);
+
 	/* STANDBY: run the guest from ram() and this device state (copied).
 	 * -> running(). */
 	int (*activate)(struct driver *d, const void *device_state,

@@ -300,6 +300,15 @@ static int fake_resume(struct driver *d)
 	return answer_later(d, ANSWER_RESUMED);
 }
 
+static void fake_committed(struct driver *d, struct page_bitmap *changed,
+			   const void *device_state, size_t bytes)
+{
+	(void)d;
+	(void)changed;
+	(void)device_state;
+	(void)bytes;
+}
+
 static int fake_activate(struct driver *d, const void *state, size_t bytes,
 			 char *err, size_t err_bytes)
 {
@@ -364,6 +373,7 @@ const struct driver_ops driver_fake_ops = {
 	.tracker_name = fake_tracker_name,
 	.suspend = fake_suspend,
 	.resume = fake_resume,
+	.committed = fake_committed,
 	.activate = fake_activate,
 	.announce = fake_announce,
 	.powerdown = fake_powerdown,

@@ -357,6 +357,16 @@ static void on_loading(void *ctx, int rc, __attribute__((unused))
 		qemu_die(ctx, why);
 }
 
+/* It has the image mapped, and reads it in activate(). */
+static void qemu_committed(struct driver *d, struct page_bitmap *changed,
+			   const void *device_state, size_t bytes)
+{
+	(void)d;
+	(void)changed;
+	(void)device_state;
+	(void)bytes;
+}
+
 static int qemu_activate(struct driver *d, const void *device_state,
 			 size_t bytes, char *err, size_t err_bytes)
 {
@@ -518,6 +528,7 @@ const struct driver_ops driver_qemu_ops = {
 	.tracker_name = qemu_tracker_name,
 	.suspend = qemu_suspend,
 	.resume = qemu_resume,
+	.committed = qemu_committed,
 	.activate = qemu_activate,
 	.announce = qemu_announce,
 	.powerdown = qemu_powerdown,

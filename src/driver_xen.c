@@ -348,15 +348,16 @@ int driver_xen_create_on(struct driver **out, const struct xen_ops *xen,
 	d->loop = loop;
 	d->ev = ev;
 	d->ctx = ctx;
-	d->pipe = -1;
+	d->pipe = d->feed = -1;
 	d->npages = xen_image_npages(cfg->memory_bytes);
 	snprintf(d->log, sizeof(d->log), "%s/%s.xen.log", cfg->run_dir,
 		 cfg->name);
 	loop_soon_init(&d->soon, loop, say_gone, d);
 	d->buffer = malloc(READ_BYTES);
-	rc = d->buffer == NULL ? set_err(err, err_bytes, -ENOMEM,
-					 "out of memory")
-			       : make_fingerprint(d, err, err_bytes);
+	rc = d->buffer == NULL || page_bitmap_init(&d->unfed, d->npages) < 0
+		     ? set_err(err, err_bytes, -ENOMEM,
+			       "out of memory")
+		     : make_fingerprint(d, err, err_bytes);
 	if (rc < 0) {
 		xen_destroy(d);
 		return rc;
@@ -386,6 +387,7 @@ const struct driver_ops driver_xen_ops = {
 	.tracker_name = tracker_name,
 	.suspend = suspend,
 	.resume = resume,
+	.committed = xen_committed,
 	.activate = xen_activate,
 	.announce = announce,
 	.powerdown = powerdown,

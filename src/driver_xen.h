@@ -36,13 +36,19 @@
  * writes it, types of all pages, the records before the first page, and those
  * of this epoch, byte by byte.
  *
- * The backup.  The receiver's image is all that there is until activate(): no
- * domain, no memory of Xen's, no nodes in xenstore; what is discarded leaves
- * nothing behind.  activate() makes an ordinary stream of image and device state
- * - headers and records as they were, each page once, of the type it has now, in
- * ascending order of pfn, in records of up to 1024 - and a helper gives it to
- * libxl_domain_create_restore() as NAME--standby.  When that is done, the gate
- * is put on the domain's vif, then the domain gets its name, and then it runs.
+ * The backup.  What is committed is in the receiver's image, and nowhere else:
+ * S2 and S3 hang on that alone.  Beside it a domain is kept ready, NAME--standby,
+ * by a helper in libxl_domain_create_restore(): once in a second what was
+ * committed since goes into that call's stream, as one checkpoint (committed()).
+ * The stream that libxl sees is an ordinary one of Remus, not the primary's byte
+ * by byte: headers and records as they were, but of the epochs that are fed only;
+ * pages of an epoch once each, in ascending order of pfn, with the type they have
+ * then, in records of up to 1024.  activate() feeds the last epoch and closes the
+ * stream; with that the call returns.  Then the gate is put on the domain's vif,
+ * then the domain gets its name, and then it runs.  Until then it has no devices,
+ * and cannot run: nobody unpauses it.  A standby domain that fails, or cannot be
+ * made (memory), is no loss but of time: activate() then makes it of the image
+ * as a whole.  What is discarded is destroyed.
  *
  * Who lives, and who dies with whom (S7): a helper that sees the end of its
  * connection to remusd destroys its domain.  When the helper is gone, another

@@ -4,7 +4,8 @@
  * it.
  *
  *   driver_xen.c        the stream, checkpoints, the ops
- *   driver_xen_start.c  boot, standby, activate; and the end
+ *   driver_xen_start.c  boot, standby; and the end
+ *   driver_xen_feed.c   the standby domain, and activate
  */
 #ifndef REMUS_DRIVER_XEN_PRIV_H
 #define REMUS_DRIVER_XEN_PRIV_H
@@ -61,6 +62,16 @@ struct driver {
 	char why[512];
 
 	struct xen_child *helper, *writer, *destroyer;
+
+	/* the standby domain (driver_xen_feed.c) */
+	int feed;		 /* where its stream goes; -1: there is none */
+	bool whole;		 /* the helper restores a plain stream */
+	struct page_bitmap unfed; /* changed since the last checkpoint of it */
+	struct xen_bytes fed;	 /* the device state of that one */
+	uint64_t feed_ns;	 /* no other one before that */
+	struct xen_bytes wanted; /* ACTIVATING: the epoch to run from */
+	bool closed;		 /* all of it is in the helper's stream */
+
 	enum xen_stream stream;
 	uint64_t checkpoint_ns; /* of the last one */
 	int pipe;		/* of the helper's streams; -1 */
@@ -89,11 +100,26 @@ void xen_saved(struct driver *d, int rc, const char *why);
 
 int xen_boot(struct driver *d, int net_fd, char *err, size_t err_bytes);
 int xen_standby(struct driver *d, int net_fd, char *err, size_t err_bytes);
-int xen_activate(struct driver *d, const void *state, size_t bytes, char *err,
-		 size_t err_bytes);
 void xen_kill(struct driver *d);
 void xen_destroy(struct driver *d);
 /* Something is wrong beyond repair: the domain ends. */
 void xen_die(struct driver *d, const char *why);
+int xen_start_helper(struct driver *d, const struct xen_task *task, int from,
+		     char *err, size_t err_bytes);
+void xen_start_destroyer(struct driver *d);
+
+/* ---- driver_xen_feed.c ---- */
+
+void xen_committed(struct driver *d, struct page_bitmap *changed,
+		   const void *state, size_t bytes);
+int xen_activate(struct driver *d, const void *state, size_t bytes, char *err,
+		 size_t err_bytes);
+/* The helper has ended: was it only the feed?  Then that is all, and the domain
+ * is made anew; with a standby of no domain when it has to be. */
+bool xen_feed_may_be_lost(const struct driver *d);
+bool xen_feed_lost(struct driver *d);
+/* A writer or a destroyer has ended. */
+void xen_feed_next(struct driver *d);
+void xen_feed_forget(struct driver *d);
 
 #endif

@@ -7,6 +7,8 @@
  *                        RUNNING
  *   its end              GONE: the domain is destroyed.  Else a destroyer is
  *                        started, again and again, until it could do its work.
+ *
+ * The end of a standby's helper before that is driver_xen_feed.c's business.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "driver_xen_priv.h"
@@ -22,8 +23,6 @@
 
 #define PIPE_BYTES (1 << 20)
 #define DESTROY_AGAIN_NS ((uint64_t)1000000000)
-
-static void start_destroyer(struct driver *d);
 
 /* ---- the children ---- */
 
@@ -37,43 +36,10 @@ static int run_helper(const void *arg, int words, int out, int in)
 	return xen_helper_run(&t);
 }
 
-struct writing {
-	const struct xen_state *state;
-	const uint8_t *pages;
-};
-
-static int write_all(void *ctx, const void *data, size_t bytes)
-{
-	const uint8_t *at = data;
-
-	while (bytes > 0) {
-		ssize_t n = write(*(int *)ctx, at, bytes);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0) {
-			at += n;
-			bytes -= (size_t)n;
-		}
-	}
-	return 0;
-}
-
-static int run_writer(const void *arg, int words, int out, int in)
-{
-	const struct writing *w = arg;
-
-	(void)words;
-	(void)in;
-	return xen_state_write(w->state, w->pages, write_all, &out) == 0 ? 0
-									 : 1;
-}
-
 static void reset(struct driver *d)
 {
 	xen_close_pipe(d);
-	xen_child_free(d->writer);
-	d->writer = NULL;
+	xen_feed_forget(d);
 	stream_parser_free(d->parser);
 	d->parser = NULL;
 	xen_image_free(d->image);
@@ -83,6 +49,7 @@ static void reset(struct driver *d)
 	d->stream = XEN_STREAM_NONE;
 	d->by_kill = d->leaving = d->failed = d->ended = false;
 	d->again = d->settled = d->tracking = d->broken = false;
+	d->why[0] = '\0';
 	d->state = XEN_EMPTY;
 }
 
@@ -112,7 +79,7 @@ static void on_destroy_again(void *data)
 	struct driver *d = data;
 
 	d->timer_set = false;
-	start_destroyer(d);
+	xen_start_destroyer(d);
 }
 
 static void destroy_again(struct driver *d)
@@ -145,6 +112,8 @@ static void on_destroyer_ended(void *ctx, int code)
 		destroy_again(d);
 	} else if (d->state == XEN_PREPARING && !d->by_kill) {
 		is_prepared(d);
+	} else if (!d->by_kill && !d->leaving) {
+		xen_feed_next(d); /* only the feed was lost */
 	} else {
 		over(d);
 	}
@@ -199,7 +168,7 @@ static int fork_destroyer(struct driver *d, bool all, char *err,
 			   err, err_bytes);
 }
 
-static void start_destroyer(struct driver *d)
+void xen_start_destroyer(struct driver *d)
 {
 	if (fork_destroyer(d, d->destroy_all, d->why, sizeof(d->why)) < 0)
 		destroy_again(d);
@@ -257,7 +226,8 @@ static void on_said(void *ctx, const struct xen_say *m, const char *config,
 		snprintf(d->why, sizeof(d->why), "%s", m->why);
 		break;
 	case XEN_FAILED:
-		d->failed = d->leaving = true;
+		d->failed = true;
+		d->leaving = !xen_feed_may_be_lost(d);
 		snprintf(d->why, sizeof(d->why), "%s", m->why);
 		break;
 	default: break;
@@ -270,16 +240,21 @@ static void on_helper_ended(void *ctx, int code)
 
 	xen_child_free(d->helper);
 	d->helper = NULL;
+	xen_close_pipe(d);
+	if (!d->leaving && xen_feed_lost(d))
+		return;
 	if (!d->leaving)
 		snprintf(d->why, sizeof(d->why), "the helper ended with %d; "
 			 "%.300s may say why", code, d->log);
 	d->leaving = true;
-	/* Of what failed before it ran, only what is marked as ours. */
-	d->destroy_all = !d->failed || d->state >= XEN_GUEST_RUNS;
+	/* One that xl made may not be marked yet; of what failed before it
+	 * ran, only what is marked as ours. */
+	d->destroy_all = d->state >= XEN_GUEST_RUNS ||
+			 (d->state == XEN_BOOTING && !d->failed);
 	if (d->ended && code == 0)
 		over(d);
 	else
-		start_destroyer(d);
+		xen_start_destroyer(d);
 }
 
 static const struct xen_child_events helper_events = {
@@ -287,8 +262,8 @@ static const struct xen_child_events helper_events = {
 	.ended = on_helper_ended,
 };
 
-static int start_helper(struct driver *d, const struct xen_task *task,
-			int from, char *err, size_t err_bytes)
+int xen_start_helper(struct driver *d, const struct xen_task *task, int from,
+		     char *err, size_t err_bytes)
 {
 	int ends[2], rc;
 
@@ -333,7 +308,7 @@ int xen_boot(struct driver *d, int net_fd, char *err, size_t err_bytes)
 		return set_err(err, err_bytes, -EBUSY, "a guest is there");
 	if (xen_image_new(&d->image, d->npages) < 0)
 		return set_err(err, err_bytes, -ENOMEM, "out of memory");
-	rc = start_helper(d, &t, -1, err, err_bytes);
+	rc = xen_start_helper(d, &t, -1, err, err_bytes);
 	if (rc < 0)
 		reset(d);
 	else
@@ -355,102 +330,6 @@ int xen_standby(struct driver *d, int net_fd, char *err, size_t err_bytes)
 	return rc;
 }
 
-static void on_writer_said(void *ctx, const struct xen_say *m,
-			   const char *config, size_t config_bytes)
-{
-	(void)ctx;
-	(void)m;
-	(void)config;
-	(void)config_bytes;
-}
-
-/* How well it did, the helper knows. */
-static void on_writer_ended(void *ctx, int code)
-{
-	struct driver *d = ctx;
-
-	if (code != 0)
-		qb_log(LOG_ERR, "%s: the image was not written to the end",
-		       d->cfg->name);
-	xen_child_free(d->writer);
-	d->writer = NULL;
-}
-
-static const struct xen_child_events writer_events = {
-	.said = on_writer_said,
-	.ended = on_writer_ended,
-};
-
-/* The writer has the image as it is now, whatever becomes of ours. */
-static int start_writer(struct driver *d, const struct xen_state *s, int to,
-			char *err, size_t err_bytes)
-{
-	struct writing w = { .state = s, .pages = d->image->pages };
-	struct xen_child_params p = {
-		.loop = d->loop,
-		.log = d->log,
-		.out = to,
-		.in = -1,
-		.run = run_writer,
-		.arg = &w,
-		.events = &writer_events,
-		.ctx = d,
-	};
-	size_t bytes = d->npages * REMUS_PAGE_SIZE;
-	int rc;
-
-	madvise(d->image->pages, bytes, MADV_DOFORK);
-	rc = xen_child_start(&d->writer, &p, err, err_bytes);
-	madvise(d->image->pages, bytes, MADV_DONTFORK);
-	return rc;
-}
-
-static int start_restore(struct driver *d, const struct xen_state *s,
-			 const char *config, char *err, size_t err_bytes)
-{
-	struct xen_task t = {
-		.xen = d->xen,
-		.job = XEN_RESTORE,
-		.name = d->cfg->name,
-		.config = config,
-		.memory_bytes = d->cfg->memory_bytes,
-	};
-	int ends[2], rc;
-
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return set_err(err, err_bytes, -errno, "no pipe: %s",
-			       strerror(errno));
-	fcntl(ends[0], F_SETPIPE_SZ, PIPE_BYTES);
-	rc = start_writer(d, s, ends[1], err, err_bytes);
-	close(ends[1]);
-	if (rc == 0)
-		rc = start_helper(d, &t, ends[0], err, err_bytes);
-	close(ends[0]);
-	return rc;
-}
-
-int xen_activate(struct driver *d, const void *state, size_t bytes, char *err,
-		 size_t err_bytes)
-{
-	struct xen_state s;
-	char *config;
-	int rc;
-
-	if (d->state != XEN_STANDBY)
-		return set_err(err, err_bytes, -EINVAL, "no standby is ready");
-	rc = xen_state_parse(&s, state, bytes, d->npages, err, err_bytes);
-	if (rc < 0)
-		return rc;
-	config = strndup(s.config, s.config_bytes);
-	rc = config == NULL ? set_err(err, err_bytes, -ENOMEM, "out of memory")
-			    : start_restore(d, &s, config, err, err_bytes);
-	free(config);
-	if (rc < 0)
-		return rc;
-	d->state = XEN_ACTIVATING;
-	return 0;
-}
-
 /* ---- the end ---- */
 
 void xen_die(struct driver *d, const char *why)
@@ -465,7 +344,9 @@ void xen_die(struct driver *d, const char *why)
 
 void xen_kill(struct driver *d)
 {
-	if (d->state == XEN_EMPTY || d->state == XEN_STANDBY) {
+	if (d->state == XEN_EMPTY ||
+	    (d->state == XEN_STANDBY && d->helper == NULL &&
+	     d->destroyer == NULL && !d->timer_set)) {
 		reset(d);
 		loop_soon(&d->soon);
 		return;
@@ -473,15 +354,17 @@ void xen_kill(struct driver *d)
 	d->by_kill = true;
 	if (d->helper != NULL)
 		xen_die(d, "");
-	/* else a destroyer is at work, or will be */
+	else if (d->destroyer == NULL && !d->timer_set)
+		xen_start_destroyer(d); /* else one is at work, or will be */
 }
 
 /* Ends in bounded time, since the helper's own tries are. */
 static void destroy_now(struct driver *d)
 {
+	bool all = d->state == XEN_BOOTING || d->state >= XEN_GUEST_RUNS;
 	char err[300];
 
-	if (fork_destroyer(d, true, err, sizeof(err)) < 0 ||
+	if (fork_destroyer(d, all, err, sizeof(err)) < 0 ||
 	    xen_child_wait(d->destroyer) != 0)
 		qb_log(LOG_CRIT, "%s: its domain is not destroyed; its output "
 		       "stays held", d->cfg->name);
@@ -495,7 +378,7 @@ void xen_destroy(struct driver *d)
 
 	if (d == NULL)
 		return;
-	ours = d->state >= XEN_BOOTING && !d->ended;
+	ours = (d->state >= XEN_BOOTING && !d->ended) || d->helper != NULL;
 	loop_soon_cancel(&d->soon);
 	if (d->timer_set)
 		qb_loop_timer_del(d->loop, d->timer);
@@ -506,6 +389,7 @@ void xen_destroy(struct driver *d)
 	if (ours)
 		destroy_now(d);
 	reset(d);
+	page_bitmap_free(&d->unfed);
 	free(d->packed.data);
 	free(d->buffer);
 	free(d);

@@ -28,6 +28,7 @@ struct receiver {
 	struct buffer device;	 /* of the open epoch; bytes: set by END */
 	struct buffer committed; /* of the committed one */
 	struct segments *output, *committed_output;
+	struct page_bitmap changed;
 	uint64_t base_chain;
 	uint64_t records;
 	bool direct;
@@ -47,6 +48,7 @@ int receiver_new(struct receiver **out, uint8_t *image, uint64_t npages)
 	if (r->digest == NULL || r->output == NULL ||
 	    r->committed_output == NULL ||
 	    stage_new(&r->stage, image, npages) < 0 ||
+	    page_bitmap_init(&r->changed, npages) < 0 ||
 	    page_unpacker_new(&r->unpacker) < 0) {
 		receiver_free(r);
 		return -ENOMEM;
@@ -64,6 +66,7 @@ void receiver_free(struct receiver *r)
 	page_unpacker_free(r->unpacker);
 	segments_free(r->output);
 	segments_free(r->committed_output);
+	page_bitmap_free(&r->changed);
 	free(r->device.data);
 	free(r->committed.data);
 	free(r);
@@ -113,6 +116,8 @@ static int take_page(struct receiver *r, const struct page_record *rec)
 
 	if (rc < 0)
 		return rc;
+	if (r->direct)
+		page_bitmap_set(&r->changed, rec->gfn);
 	digest_page(r->digest, rec->gfn, page);
 	r->records++;
 	return 0;
@@ -240,7 +245,7 @@ void receiver_commit(struct receiver *r)
 	struct segments *output = r->committed_output;
 
 	if (!r->direct)
-		stage_commit(r->stage);
+		stage_commit(r->stage, &r->changed);
 	r->committed = r->device;
 	r->device = old;
 	r->device.bytes = r->device.blocks = 0;
@@ -265,6 +270,11 @@ const void *receiver_device_state(const struct receiver *r, size_t *bytes)
 {
 	*bytes = r->committed.bytes;
 	return r->committed.data;
+}
+
+struct page_bitmap *receiver_changed(struct receiver *r)
+{
+	return &r->changed;
 }
 
 void receiver_drain_output(struct receiver *r, segment_fn *give, void *ctx)

@@ -50,6 +50,9 @@ void receiver_drop(struct receiver *r);
 uint64_t receiver_records(const struct receiver *r);
 /* Device state of the committed epoch. */
 const void *receiver_device_state(const struct receiver *r, size_t *bytes);
+/* Pages of the image that may have changed since these bits were cleared, which
+ * is the caller's to do. */
+struct page_bitmap *receiver_changed(struct receiver *r);
 /* Give out the output of the committed epoch, and forget it. */
 void receiver_drain_output(struct receiver *r, segment_fn *give, void *ctx);
 

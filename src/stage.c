@@ -92,10 +92,13 @@ void stage_drop(struct stage *s)
 			MADV_DONTNEED);
 }
 
-void stage_commit(struct stage *s)
+void stage_commit(struct stage *s, struct page_bitmap *changed)
 {
-	for (uint64_t i = 0; i < s->count; i++)
+	for (uint64_t i = 0; i < s->count; i++) {
 		memcpy(s->image + (size_t)s->gfns[i] * REMUS_PAGE_SIZE,
 		       s->pages + i * REMUS_PAGE_SIZE, REMUS_PAGE_SIZE);
+		if (changed != NULL)
+			page_bitmap_set(changed, s->gfns[i]);
+	}
 	stage_drop(s);
 }

@@ -29,7 +29,8 @@ void stage_free(struct stage *s);
 uint8_t *stage_page(struct stage *s, gfn_t gfn);
 
 uint64_t stage_count(const struct stage *s);
-void stage_commit(struct stage *s);
+/* The pages of it are also set in `changed`, when that is not NULL. */
+void stage_commit(struct stage *s, struct page_bitmap *changed);
 void stage_drop(struct stage *s);
 
 #endif

@@ -127,6 +127,18 @@ static void refuse(struct standby *s, unsigned int code, const char *text)
 		standby_refuse_conn(s, s->conn, code, text);
 }
 
+static void commit(struct standby *s)
+{
+	const void *state;
+	size_t bytes;
+
+	receiver_commit(s->receiver);
+	s->committed_ns = now_mono_ns();
+	state = receiver_device_state(s->receiver, &bytes);
+	s->env->dops->committed(s->env->driver, receiver_changed(s->receiver),
+				state, bytes);
+}
+
 static void do_actions(struct standby *s, const struct commit_actions *out)
 {
 	for (unsigned int i = 0; i < out->n; i++) {
@@ -141,10 +153,7 @@ static void do_actions(struct standby *s, const struct commit_actions *out)
 			break;
 		case CACT_STAGE: break; /* receiver_begin() has done it */
 		case CACT_UNSTAGE: receiver_drop(s->receiver); break;
-		case CACT_COMMIT:
-			receiver_commit(s->receiver);
-			s->committed_ns = now_mono_ns();
-			break;
+		case CACT_COMMIT: commit(s); break;
 		case CACT_SEND_ACK: send_ack(s, epoch, chain); break;
 		case CACT_STORE_TICKET: store_ticket(s); break;
 		case CACT_SEND_TICKET_ACK: send_ticket_ack(s); break;

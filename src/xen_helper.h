@@ -72,6 +72,7 @@ struct xen_task {
 	const char *name;
 	const char *cfg; /* BOOT: xl.cfg; NULL: only if it runs already */
 	const char *config;	/* RESTORE: the domain's configuration */
+	bool checkpoints;	/* RESTORE: the stream has those, and no END */
 	uint64_t memory_bytes;
 	bool all; /* DESTROY */
 	int words;	/* our end of the pair */

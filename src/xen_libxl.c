@@ -464,7 +464,7 @@ static int xen_save(void *xen, uint32_t domid, int fd,
 }
 
 static int xen_restore(void *xen, const char *config, const char *name, int fd,
-		       uint32_t *domid, char *err, size_t err_bytes)
+		       bool checkpoints, uint32_t *domid, char *err, size_t err_bytes)
 {
 	struct xen *x = xen;
 	libxl_domain_restore_params params;
@@ -472,7 +472,9 @@ static int xen_restore(void *xen, const char *config, const char *name, int fd,
 	int rc = 0;
 
 	libxl_domain_restore_params_init(&params);
-	params.checkpointed_stream = LIBXL_CHECKPOINTED_STREAM_NONE;
+	params.checkpointed_stream = checkpoints
+					     ? LIBXL_CHECKPOINTED_STREAM_REMUS
+					     : LIBXL_CHECKPOINTED_STREAM_NONE;
 	params.stream_version = 2;
 	libxl_domain_config_init(&c);
 	x->log.last[0] = '\0';

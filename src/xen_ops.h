@@ -9,6 +9,7 @@
 #ifndef REMUS_XEN_OPS_H
 #define REMUS_XEN_OPS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -64,10 +65,11 @@ struct xen_ops {
 	int (*save)(void *xen, uint32_t domid, int fd,
 		    const struct xen_save_calls *calls, void *ctx, char *err,
 		    size_t err_bytes);
-	/* Read a stream of libxl; the domain is called `name`, and is paused.
-	 * On failure there is none. */
+	/* Read a stream of libxl; with checkpoints it is one of those, until
+	 * it ends behind one.  The domain is called `name`, and is paused.  On
+	 * failure there is none. */
 	int (*restore)(void *xen, const char *config, const char *name, int fd,
-		       uint32_t *domid, char *err, size_t err_bytes);
+		       bool checkpoints, uint32_t *domid, char *err, size_t err_bytes);
 };
 
 /* NULL in a build without libxenlight. */

@@ -15,7 +15,8 @@
 /* Image and domain header of libxc: without them no stream begins. */
 #define HEAD_MIN 40
 
-enum { XL_END = 0, XL_LIBXC_CONTEXT = 1, XC_END = 0, XC_PAGE_DATA = 1 };
+enum { XL_END = 0, XL_LIBXC_CONTEXT = 1, XL_CHECKPOINT_END = 4 };
+enum { XC_END = 0, XC_PAGE_DATA = 1, XC_CHECKPOINT = 0xe };
 
 static void put32(uint8_t *at, uint32_t v)
 {
@@ -182,6 +183,8 @@ struct writer {
 	xen_write_fn *out;
 	void *ctx;
 	const uint8_t *pages;
+	const struct page_bitmap *changed; /* NULL: all pages */
+	const uint8_t *types;
 	uint8_t *batch; /* header and pfns of a record, before its pages */
 	uint32_t pfns, with;
 	uint64_t place[XEN_BATCH_PAGES]; /* those with content */
@@ -245,6 +248,16 @@ static int write_page(struct writer *w, uint64_t pfn, unsigned int type,
 	return w->pfns < XEN_BATCH_PAGES ? 0 : flush_batch(w);
 }
 
+/* A page whose type alone has changed is to be written, too. */
+static bool is_wanted(const struct writer *w, uint64_t place,
+		      unsigned int type)
+{
+	if (type == XEN_TYPE_UNSEEN)
+		return false;
+	return w->changed == NULL || page_bitmap_test(w->changed, place) ||
+	       w->types[place] != type;
+}
+
 static int write_run(struct writer *w, const struct xen_state *s, uint32_t run)
 {
 	uint64_t first = get64(s->firsts + 8 * (size_t)run);
@@ -254,7 +267,7 @@ static int write_run(struct writer *w, const struct xen_state *s, uint32_t run)
 		uint64_t place = (uint64_t)run * XEN_RUN_PAGES + n;
 		unsigned int type = type_of(s, place);
 
-		if (type != XEN_TYPE_UNSEEN)
+		if (is_wanted(w, place, type))
 			rc = write_page(w, first + n, type, place);
 	}
 	return rc;
@@ -290,37 +303,78 @@ static int write_pages(struct writer *w, const struct xen_state *s)
 	return rc == 0 ? flush_batch(w) : rc;
 }
 
-static int write_all(struct writer *w, const struct xen_state *s)
+/* xc, xl: the records that end it, in either layer */
+static int write_all(struct writer *w, const struct xen_state *s,
+		     uint32_t xc, uint32_t xl)
 {
-	int rc = write_libxl_header(w);
+	int rc = 0;
 
-	if (rc == 0)
+	if (w->changed == NULL)
+		rc = write_libxl_header(w);
+	if (rc == 0 && w->changed == NULL)
 		rc = w->out(w->ctx, s->head, s->head_bytes);
 	if (rc == 0)
 		rc = write_pages(w, s);
 	if (rc == 0)
 		rc = w->out(w->ctx, s->tail, s->tail_bytes);
 	if (rc == 0)
-		rc = write_record(w, XC_END);
-	return rc == 0 ? write_record(w, XL_END) : rc;
+		rc = write_record(w, xc);
+	return rc == 0 ? write_record(w, xl) : rc;
+}
+
+static int write_stream(const struct writer *how, const struct xen_state *s,
+			uint32_t xc, uint32_t xl)
+{
+	struct writer *w = malloc(sizeof(*w));
+	int rc = -ENOMEM;
+
+	if (w == NULL)
+		return -ENOMEM;
+	*w = *how;
+	w->batch = malloc(STREAM_PAGE_HEAD +
+			  PFN_BYTES * (size_t)XEN_BATCH_PAGES);
+	if (w->batch != NULL)
+		rc = write_all(w, s, xc, xl);
+	free(w->batch);
+	free(w);
+	return rc;
 }
 
 int xen_state_write(const struct xen_state *s, const uint8_t *pages,
 		    xen_write_fn *out, void *ctx)
 {
-	struct writer *w = calloc(1, sizeof(*w));
-	int rc = -ENOMEM;
+	struct writer w = { .out = out, .ctx = ctx, .pages = pages };
 
-	if (w == NULL)
-		return -ENOMEM;
-	w->out = out;
-	w->ctx = ctx;
-	w->pages = pages;
-	w->batch = malloc(STREAM_PAGE_HEAD +
-			  PFN_BYTES * (size_t)XEN_BATCH_PAGES);
-	if (w->batch != NULL)
-		rc = write_all(w, s);
-	free(w->batch);
-	free(w);
-	return rc;
+	return write_stream(&w, s, XC_END, XL_END);
+}
+
+int xen_state_write_checkpoint(const struct xen_state *s, const uint8_t *pages,
+			       const struct page_bitmap *changed,
+			       const uint8_t *types, xen_write_fn *out,
+			       void *ctx)
+{
+	struct writer w = { .out = out, .ctx = ctx, .pages = pages,
+			    .changed = changed, .types = types };
+
+	return write_stream(&w, s, XC_CHECKPOINT, XL_CHECKPOINT_END);
+}
+
+void xen_state_types(const struct xen_state *s, uint8_t *types,
+		     uint64_t npages)
+{
+	uint64_t n = (uint64_t)s->runs * XEN_RUN_PAGES;
+
+	for (uint64_t p = 0; p < n; p++)
+		types[p] = (uint8_t)type_of(s, p);
+	memset(types + n, XEN_TYPE_UNSEEN, npages - n);
+}
+
+/* Runs are added, or it is another image. */
+bool xen_state_goes_on(const struct xen_state *a, const struct xen_state *b)
+{
+	return a->config_bytes == b->config_bytes && a->runs <= b->runs &&
+	       a->head_bytes == b->head_bytes &&
+	       memcmp(a->config, b->config, a->config_bytes) == 0 &&
+	       memcmp(a->firsts, b->firsts, 8 * (size_t)a->runs) == 0 &&
+	       memcmp(a->head, b->head, a->head_bytes) == 0;
 }

@@ -58,4 +58,20 @@ typedef int xen_write_fn(void *ctx, const void *data, size_t bytes);
 int xen_state_write(const struct xen_state *s, const uint8_t *pages,
 		    xen_write_fn *out, void *ctx);
 
+/* A stream of checkpoints, one at a time: `changed` are the pages of this one,
+ * `types` what xen_state_types() gave for the one before, both NULL with the
+ * first, which begins the stream. */
+int xen_state_write_checkpoint(const struct xen_state *s, const uint8_t *pages,
+			       const struct page_bitmap *changed,
+			       const uint8_t *types, xen_write_fn *out,
+			       void *ctx);
+
+/* The types of all pages, a byte each, by place; those that have none are
+ * XEN_TYPE_UNSEEN. */
+void xen_state_types(const struct xen_state *s, uint8_t *types,
+		     uint64_t npages);
+
+/* Can a checkpoint of b go on with a stream of a?  Else that begins anew. */
+bool xen_state_goes_on(const struct xen_state *a, const struct xen_state *b);
+
 #endif

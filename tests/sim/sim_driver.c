@@ -266,6 +266,15 @@ static int sim_resume(struct driver *d)
 	return 0;
 }
 
+static void sim_committed(struct driver *d, struct page_bitmap *changed,
+			   const void *device_state, size_t bytes)
+{
+	(void)d;
+	(void)changed;
+	(void)device_state;
+	(void)bytes;
+}
+
 static int sim_activate(struct driver *d, const void *device, size_t bytes,
 			char *err, size_t err_bytes)
 {
@@ -354,6 +363,7 @@ const struct driver_ops sim_driver_ops = {
 	.tracker_name = sim_tracker_name,
 	.suspend = sim_suspend,
 	.resume = sim_resume,
+	.committed = sim_committed,
 	.activate = sim_activate,
 	.announce = sim_announce,
 	.powerdown = sim_powerdown,

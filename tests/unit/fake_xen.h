@@ -37,9 +37,10 @@ struct domain {
 struct host {
 	struct domain d[DOMAINS];
 	pid_t helper;	/* who opened it last */
-	unsigned int saves, unpaused_early;
+	unsigned int saves, unpaused_early, checkpoints, whole;
 	/* what is to go wrong */
 	bool unfit, no_save, no_suspend, too_big, powered_off;
+	unsigned int no_restore; /* times */
 	unsigned int no_destroy; /* times */
 };
 
@@ -310,10 +311,11 @@ static int fx_save(void *xen, uint32_t domid, int fd,
 }
 
 struct reading {
+	struct host *h;
 	struct domain *d;
 	uint64_t pfns[PAGES];
 	unsigned int n, at;
-	bool record, counted;
+	bool record, counted, torn;
 };
 
 static int read_event(void *ctx, const struct stream_event *ev)
@@ -336,29 +338,43 @@ static int read_event(void *ctx, const struct stream_event *ev)
 	} else if (ev->kind == STREAM_BODY && r->record) {
 		memcpy(&r->d->count, ev->data, 8);
 		r->counted = true;
+	} else if (ev->kind == STREAM_CHECKPOINT || ev->kind == STREAM_END) {
+		uint64_t count;
+
+		memcpy(&count, r->d->memory[0], 8);
+		r->torn |= !r->counted || count != r->d->count;
+		if (ev->kind == STREAM_CHECKPOINT)
+			r->h->checkpoints++;
+		else
+			r->h->whole++;
 	}
 	return 0;
 }
 
 static int fx_restore(void *xen, const char *config, const char *name, int fd,
-		      uint32_t *domid, char *err, size_t err_bytes)
+		      bool checkpoints, uint32_t *domid, char *err,
+		      size_t err_bytes)
 {
+	struct host *h = xen;
 	struct domain *d = new_domain(xen, name, domid);
-	struct reading r = { .d = d };
+	struct reading r = { .h = h, .d = d };
 	struct stream_parser *p = stream_parser_new(read_event, &r);
 	static uint8_t buf[65536];
-	uint64_t count;
 	ssize_t n;
 	int rc = 0;
 
+	if (h->no_restore > 0) {
+		h->no_restore--;
+		d->there = false;
+		return set_err(err, err_bytes, -ENOMEM, "no memory for it");
+	}
 	d->paused = true;
 	while (rc == 0 && (n = read(fd, buf, sizeof(buf))) > 0)
 		rc = stream_parser_feed(p, buf, (size_t)n);
 	if (rc == 0)
 		rc = stream_parser_finish(p);
-	memcpy(&count, d->memory[0], 8);
-	if (rc != 0 || !stream_parser_info(p)->ended || !r.counted ||
-	    count != d->count || strcmp(config, CONFIG) != 0) {
+	if (rc != 0 || stream_parser_info(p)->ended == checkpoints || r.torn ||
+	    !r.counted || strcmp(config, CONFIG) != 0) {
 		d->there = false;
 		rc = set_err(err, err_bytes, -EIO, "not restored");
 	}

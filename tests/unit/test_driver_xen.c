@@ -343,6 +343,173 @@ static void epochs_are_taken_over_at_the_other_host(void **state)
 	assert_int_equal(domains(&hosts[0]) + domains(&hosts[1]), 0);
 }
 
+/* ---- the standby domain ---- */
+
+struct pair {
+	struct guest a, b;
+	struct page_bitmap changed; /* at b */
+};
+
+static void make_pair(struct pair *p)
+{
+	char err[256] = "";
+
+	here = &hosts[0];
+	make(&p->a);
+	boot_well(&p->a);
+	track(&p->a);
+	here = &hosts[1];
+	make(&p->b);
+	assert_int_equal(ops->standby(p->b.d, -1, err, sizeof(err)), 0);
+	await(&p->b.standby);
+	assert_int_equal(page_bitmap_init(&p->changed, p->a.dirty.npages), 0);
+}
+
+static void one_epoch(struct pair *p)
+{
+	struct page_bitmap *dirty = &p->a.dirty;
+
+	here = &hosts[0];
+	begin_epoch(&p->a);
+	for (gfn_t g = page_bitmap_next(dirty, 0); g < dirty->npages;
+	     g = page_bitmap_next(dirty, g + 1)) {
+		memcpy(ops->ram(p->b.d) + g * 4096,
+		       ops->ram(p->a.d) + g * 4096, 4096);
+		page_bitmap_set(&p->changed, g);
+	}
+	page_bitmap_clear_all(dirty);
+	end_epoch(&p->a);
+	here = &hosts[1];
+	ops->committed(p->b.d, &p->changed, p->a.state, p->a.state_bytes);
+	assert_int_equal(page_bitmap_count(&p->changed), 0);
+}
+
+static void take_over(struct pair *p)
+{
+	uint64_t count = 0;
+	char err[256] = "";
+
+	memcpy(&count, ops->ram(p->b.d), 8);
+	assert_int_equal(ops->activate(p->b.d, p->a.state, p->a.state_bytes,
+				       err, sizeof(err)), 0);
+	await(&p->b.running);
+	assert_string_equal(p->b.why, "");
+	assert_false(p->b.ran_before_the_gate);
+	assert_int_equal(here->unpaused_early, 0);
+	assert_int_equal(named(here, "vm1")->count, count);
+	assert_int_equal(domains(here), 1);
+}
+
+static void unmake_pair(struct pair *p)
+{
+	here = &hosts[1];
+	unmake(&p->b);
+	here = &hosts[0];
+	unmake(&p->a);
+	page_bitmap_free(&p->changed);
+	assert_int_equal(domains(&hosts[0]) + domains(&hosts[1]), 0);
+}
+
+static void until(const unsigned int *counter, unsigned int value)
+{
+	uint64_t end = now_mono_ns() + (uint64_t)WAIT_MS * 1000000;
+
+	while (*counter < value && now_mono_ns() < end)
+		pass(5);
+	assert_true(*counter >= value);
+}
+
+static void a_standby_domain_is_fed_and_taken_over(void **state)
+{
+	struct pair p;
+
+	(void)state;
+	make_pair(&p);
+	for (unsigned int n = 1; n <= 3; n++) {
+		for (int e = 0; e < 4; e++)
+			one_epoch(&p);
+		until(&here->checkpoints, n);
+		assert_true(named(here, "vm1--standby")->paused);
+		assert_null(named(here, "vm1"));
+		pass(1100); /* the next one feeds again */
+	}
+	one_epoch(&p);
+	one_epoch(&p); /* this one is not fed before it is taken over */
+	take_over(&p);
+	assert_true(here->checkpoints >= 5);
+	assert_int_equal(here->whole, 0);
+	unmake_pair(&p);
+}
+
+static void a_standby_domain_that_cannot_be_is_no_loss(void **state)
+{
+	struct pair p;
+
+	(void)state;
+	make_pair(&p);
+	here->no_restore = 1;
+	one_epoch(&p);
+	one_epoch(&p);
+	while (here->no_restore > 0)
+		pass(5);
+	take_over(&p);
+	assert_int_equal(here->whole, 1);
+	unmake_pair(&p);
+	set_up(NULL);
+	/* And when it cannot be at the very end only. */
+	make_pair(&p);
+	one_epoch(&p);
+	until(&here->checkpoints, 1);
+	kill(here->helper, SIGKILL);
+	take_over(&p);
+	assert_int_equal(here->whole, 1);
+	unmake_pair(&p);
+}
+
+static void a_discarded_standby_leaves_nothing(void **state)
+{
+	struct pair p;
+
+	(void)state;
+	make_pair(&p);
+	one_epoch(&p);
+	until(&here->checkpoints, 1);
+	assert_int_equal(domains(here), 1);
+	ops->kill(p.b.d);
+	await(&p.b.gone);
+	assert_int_equal(p.b.expected, 1);
+	assert_int_equal(domains(here), 0);
+	unmake_pair(&p);
+	set_up(NULL);
+	make_pair(&p);
+	one_epoch(&p);
+	until(&here->checkpoints, 1);
+	unmake_pair(&p); /* destroys it, too */
+}
+
+static void the_end_of_a_standby_domain_is_no_end(void **state)
+{
+	struct pair p;
+	pid_t helper;
+
+	(void)state;
+	make_pair(&p);
+	one_epoch(&p);
+	until(&here->checkpoints, 1);
+	helper = here->helper;
+	kill(helper, SIGKILL);
+	while (domains(here) > 0)
+		pass(5);
+	pass(1100);
+	one_epoch(&p);
+	until(&here->checkpoints, 2);
+	assert_true(here->helper != helper);
+	assert_int_equal(p.b.gone, 0);
+	take_over(&p);
+	assert_int_equal(here->whole, 0);
+	unmake_pair(&p);
+}
+
 static void torn_state_is_not_activated(void **state)
 {
 	struct guest a, b;
@@ -646,6 +813,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_guest_boots_behind_its_gate_and_ends),
 		T(epochs_are_taken_over_at_the_other_host),
+		T(a_standby_domain_is_fed_and_taken_over),
+		T(a_standby_domain_that_cannot_be_is_no_loss),
+		T(a_discarded_standby_leaves_nothing),
+		T(the_end_of_a_standby_domain_is_no_end),
 		T(torn_state_is_not_activated),
 		T(a_kill_ends_it_in_every_state),
 		T(a_guest_that_powers_off_is_gone),

@@ -92,7 +92,7 @@ static void random_epochs_commit_or_leave_no_trace(void **state)
 		}
 		assert_true(untouched());
 		if (rnd(2)) {
-			stage_commit(stage);
+			stage_commit(stage, NULL);
 			assert_true(memcmp(image, want, BYTES) == 0);
 			memcpy(before, want, BYTES);
 		} else {
@@ -102,7 +102,7 @@ static void random_epochs_commit_or_leave_no_trace(void **state)
 		assert_int_equal(stage_count(stage), 0);
 	}
 	stage_drop(stage); /* of nothing */
-	stage_commit(stage);
+	stage_commit(stage, NULL);
 	assert_true(untouched());
 }
 
@@ -139,7 +139,7 @@ static void memory_beyond_what_is_kept_is_given_back(void **state)
 		    STAGE_KEEP_BYTES / REMUS_PAGE_SIZE);
 	/* and it works as before */
 	stage_page(s, npages - 1)[7] = 9;
-	stage_commit(s);
+	stage_commit(s, NULL);
 	assert_int_equal(big[(npages - 1) * REMUS_PAGE_SIZE + 7], 9);
 	assert_int_equal(big[0], 0);
 	stage_free(s);
