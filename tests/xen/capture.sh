@@ -6,8 +6,8 @@
 #   capture_remus HOST FILE [SECONDS]   what `xl remus` sends in so long, cut off
 #                                       where it just was
 #   capture_save HOST FILE              an `xl save` image; the guest lives on
-#   capture_kind HOST KIND FILE         with a guest of its own: idle, redis (with
-#                                       a client that writes), memory, or save
+#   capture_kind HOST KIND FILE         idle (its guest stays), save, redis (with
+#                                       a client that writes) or memory
 #   capture_check FILE                  remus-stream and Xen's own verifier, on
 #                                       it, packed and unpacked, whole and torn
 #
@@ -15,18 +15,19 @@
 
 CAPTURE_INTERVAL_MS=${CAPTURE_INTERVAL_MS:-500}
 
-# The receiver is one line of greeting and a file: a real one would only add a
+# The receiver is one line of greeting and a cable: a real one would only add a
 # domain.  When it goes away, xl resumes the guest and ends, with an error.
 capture_remus() {
+	xen_listen "$2"
 	xen_on "$1" bash -c '
 		xl remus -F -n -d -i "$3" -s "" "$1" "
 			printf \"xl migration receiver ready, send binary domain data.\\n\"
-			exec timeout $2 cat >/var/tmp/capture" >/var/tmp/capture.log 2>&1
+			exec timeout $2 busybox nc 10.77.9.254 5001" \
+			>/var/tmp/capture.log 2>&1
 		grep -q "resuming domain at source" /var/tmp/capture.log ||
 			{ cat /var/tmp/capture.log >&2; exit 1; }' \
 		- "$XEN_VM" "${3:-20}" "$CAPTURE_INTERVAL_MS" </dev/null
-	xen_get "$1" /var/tmp/capture "$2"
-	xen_on "$1" rm /var/tmp/capture </dev/null
+	wait "$XEN_LISTEN"
 }
 
 capture_save() {
@@ -38,7 +39,10 @@ capture_save() {
 capture_kind() {
 	local host=$1 kind=$2 file=$3 load=
 	[ "$kind" != memory ] || load=4000,64
-	XEN_LOAD=$load xen_create "$host"
+	# A guest that does nothing serves for all that it is asked for.
+	if [ -n "$load" ] || [ "$(xen_guests "$host")" != "$XEN_VM" ]; then
+		XEN_LOAD=$load xen_create "$host"
+	fi
 	if [ "$kind" = redis ]; then
 		host_spawn client load redis-benchmark -h "$XEN_VM_IP" -c 4 -d 64 \
 			-r 20000 -n 100000000 -t set -q
@@ -49,7 +53,7 @@ capture_kind() {
 	esac
 	[ "$kind" != redis ] || host_signal client load KILL
 	wait_until 30 xen_answers || die "the guest did not outlive it"
-	xen_destroy "$host"
+	[ "$kind" = idle ] || xen_destroy "$host"
 }
 
 # One fact of what `inspect` says.

@@ -26,7 +26,9 @@
 #   xen_destroy NAME          end the guest
 #   xen_guests NAME           the names of all that run there
 #   xen_answers               does its redis answer the client?
-#   link_cut, link_heal NAME repl|svc|ring     from hosts.sh
+#
+# On these hosts also host_exec, host_spawn, host_signal, host_alive, host_kill,
+# host_running, link_cut and link_heal of hosts.sh, and so what is built on them.
 #
 # XEN_ROOT names a DESTDIR to be laid over each host's own files when it comes
 # up: the product.  XEN_STOCKED=1 boots the hypervisor as Debian ships it.
@@ -39,7 +41,7 @@ XEN_DIR=$TESTS_DIR/xen
 XEN_CPU=max,-smap,-smep,-pku,-la57,-umip,-avx,-avx2,-f16c,-fma,-xsave,-rdtscp
 XEN_HOST_MB=${XEN_HOST_MB:-2560}
 XEN_DOM0_MB=${XEN_DOM0_MB:-1024}
-XEN_BOOT_S=${XEN_BOOT_S:-900}
+XEN_PATIENCE=${XEN_PATIENCE:-10}
 # What time is to a host: `real`, or `work`, where a host that gets no processor
 # has no time pass either.  libxl gives a script 10 s; on a busy machine that is
 # nothing.
@@ -85,9 +87,9 @@ xen_keys() {
 	    StrictHostKeyChecking no
 	    UserKnownHostsFile /dev/null
 	    LogLevel ERROR
-	    ConnectTimeout 5
+	    ConnectTimeout 30
 	    ServerAliveInterval 10
-	    ServerAliveCountMax 3
+	    ServerAliveCountMax 30
 	    ControlMaster auto
 	    ControlPersist yes
 	    ControlPath $LAB_DIR/%h.mux
@@ -178,8 +180,8 @@ xen_power() {
 	XEN_ARGS=(-nodefaults -no-user-config -display none -no-reboot
 		-cpu "$XEN_CPU" -m "$XEN_HOST_MB"
 		-kernel "$xen"
-		-initrd "$XEN_KERNEL console=hvc0 quiet lab.name=$name lab.id=$id,$LAB_DIR/initrd"
-		-append "console=com1 com1=115200,8n1 dom0_mem=${XEN_DOM0_MB}M,max:${XEN_DOM0_MB}M loglvl=info"
+		-initrd "$XEN_KERNEL console=hvc0 quiet mitigations=off lab.name=$name lab.id=$id,$LAB_DIR/initrd"
+		-append "console=com1 com1=115200,8n1 dom0_mem=${XEN_DOM0_MB}M,max:${XEN_DOM0_MB}M bootscrub=0 spec-ctrl=no"
 		-serial "file:$LAB_DIR/$name-console.log"
 		-qmp "unix:$LAB_DIR/$name.qmp,server=on,wait=off")
 	if [ "$XEN_CLOCK" = real ]; then
@@ -209,7 +211,7 @@ xen_drive() {
 xen_wait() {
 	local name=$1 begin end
 	begin=$(now_ms)
-	end=$((begin + XEN_BOOT_S * 1000))
+	end=$((begin + 90000 * XEN_PATIENCE))
 	until xen_on "$name" test -e /run/lab/up.ok 2>/dev/null; do
 		xen_pid "$name" >/dev/null && [ "$(now_ms)" -lt "$end" ] || {
 			tail -n 30 "$LAB_DIR/$name-console.log" \
@@ -236,7 +238,32 @@ xen_put() {
 	xen_on "$1" sh -c 'cat >"$1" && chmod "$2" "$1"' - "$3" \
 		"$(stat -L -c %a "$2")" <"$2"
 }
-xen_get() { xen_on "$1" cat "$2" >"$3" </dev/null; }
+
+# Not by ssh: an emulated processor is slow at ciphers, and streams are long.
+xen_get() {
+	local size
+	xen_listen "$3"
+	# shellcheck disable=SC2016
+	xen_on "$1" sh -c 'busybox nc 10.77.9.254 5001 <"$1"' - "$2" </dev/null
+	wait "$XEN_LISTEN"
+	size=$(xen_on "$1" stat -L -c %s "$2" </dev/null)
+	[ "$size" = "$(stat -c %s "$3")" ] || die "$1: $2 did not come whole"
+}
+
+# xen_listen FILE: what one dom0 sends to 10.77.9.254, port 5001, next; ended
+# when process XEN_LISTEN has.  At the end of its input nc would tell the other
+# side to stop: its input never ends.
+xen_listen() {
+	[ -e "$LAB_DIR/never" ] || mkfifo "$LAB_DIR/never"
+	ip netns exec "$LAB_SWITCH" timeout 3600 busybox nc -l -p 5001 \
+		0<>"$LAB_DIR/never" >"$1" &
+	XEN_LISTEN=$!
+	wait_until 10 xen_listens
+}
+
+xen_listens() {
+	ip netns exec "$LAB_SWITCH" ss -Htln 'sport = :5001' | has LISTEN
+}
 
 # By the file, so that another process than the one that switched it on may ask
 # and kill; the name tells whether the number is still that host's.
@@ -265,6 +292,46 @@ xen_off() {
 		xen_kill "$name"
 	done
 }
+
+# ---- what works on hosts of tests/lib/hosts.sh, works on these ----
+
+# name_of_old FUNCTION NEW: the same function under another name.
+name_of_old() { eval "$2()$(declare -f "$1" | tail -n +2)"; }
+name_of_old host_exec namespace_exec
+name_of_old host_running namespace_running
+name_of_old host_spawn namespace_spawn
+name_of_old wait_until wait_until_patiently
+
+is_xen() { [ -n "${XEN_ID[$1]:-}" ]; }
+host_exec() { if is_xen "$1"; then xen_on "$@"; else namespace_exec "$@"; fi; }
+
+host_running() {
+	if is_xen "$1"; then xen_pid "$1" >/dev/null; else namespace_running "$1"; fi
+}
+
+host_kill() {
+	xen_kill "$1"
+	link_cut "$1" repl
+	link_cut "$1" svc
+	link_cut "$1" ring
+}
+
+# Logs stay in the host, as on a machine of its own.
+host_spawn() {
+	local name=$1 tag=$2
+	is_xen "$name" || { namespace_spawn "$@"; return; }
+	shift 2
+	# shellcheck disable=SC2016 # expands in the host
+	host_exec "$name" bash -c 'rm -f "/run/lab/$0.pid"
+		setsid bash -c '\''echo $$ >"/run/lab/$0.pid"; exec "$@"'\'' \
+			"$0" "$@" </dev/null >>"/var/log/lab-$0.log" 2>&1 &' \
+		"$tag" "$@" </dev/null
+	wait_until 60 host_exec "$name" test -s "/run/lab/$tag.pid" </dev/null ||
+		die "host $name: $tag did not start"
+}
+
+# Deadlines are made for hosts that are not emulated.
+wait_until() { wait_until_patiently $(($1 * XEN_PATIENCE)) "${@:2}"; }
 
 # ---- guests ----
 

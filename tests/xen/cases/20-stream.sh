@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 stream_case() {
-	hosts alpha
+	{ [ "$1" = save ] && xen_pid alpha >/dev/null; } || hosts alpha
 	capture_kind alpha "$1" "$LAB_DIR/$1.stream"
 	capture_check "$LAB_DIR/$1.stream"
 	[ "$1" = save ] ||
@@ -10,11 +10,11 @@ stream_case() {
 	rm "$LAB_DIR/$1.stream"
 }
 
-# An image of xl save, packed and unpacked, whole and torn
-case_stream_save() { stream_case save; }
-
-# What xl remus sends of an idle guest, the same
+# What xl remus sends of an idle guest, packed and unpacked, whole and torn
 case_stream_idle() { stream_case idle; }
+
+# An image of xl save, the same
+case_stream_save() { stream_case save; }
 
 # What xl remus sends while a client writes to redis
 case_stream_redis() { stream_case redis; }
