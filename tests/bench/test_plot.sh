@@ -58,6 +58,9 @@ drawn bars name >"$TMP/words"
 # four of the first panel, one of the second
 expect bars a b "p99: whisker" "circle=0 polyline=0 rect=8"
 
+"$here/plot" --text "$TMP/bars.json" >"$TMP/words"
+[ "$(grep -c '#' "$TMP/words")" -eq 4 ] || die "text: $(cat "$TMP/words")"
+
 jq 'del(.plot)' "$TMP/t.json" >"$TMP/none.json"
 "$here/plot" "$TMP/none.json"
 [ ! -e "$TMP/none.svg" ] || die "drawn without being asked"
