@@ -19,6 +19,7 @@
 #   protect                      ... and protected
 #   pair_down                    everything of it ended
 #   status_of HOST PATH          a value of `remusctl status --json`; must be
+#   capture_files DIR PAGES NAME...  captures of a guest, DIR/NAME.cap
 #   load_begin RATE, load_end    bench_load against the guest; load_mark: what
 #                                was before does not count
 
@@ -135,7 +136,8 @@ bench_make() (
 			--localstatedir=/var --without-systemdsystemunitdir &&
 		make -j"$(nproc)" && make -j"$(nproc)" bench &&
 		make install DESTDIR="$1/root" &&
-		cp tests/bench/bench_capture tests/bench/bench_codec \
+		cp tests/bench/bench_cache tests/bench/bench_capture \
+			tests/bench/bench_codec tests/bench/bench_copy \
 			tests/bench/bench_load tests/bench/bench_qmp \
 			tests/bench/bench_tracker "$1/bin/" &&
 		"${CC:-gcc}" -std=c11 -D_GNU_SOURCE -O2 -o "$1/bin/ackclient" \
@@ -226,6 +228,21 @@ wait_epochs() {
 	wait_until 600 epochs_past $((from + $1)) ||
 		give_up "checkpoints come too slowly"
 	vm_state_is alpha protected || give_up "no longer protected"
+}
+
+# Each is of a guest of its own, which wants no host.
+capture_files() {
+	local dir=$1 pages=$2 name
+	shift 2
+	for name in "$@"; do
+		step "capture $name"
+		REMUS_CAPTURE_PAGES=$pages \
+			REMUS_TRACK_LIB=$PRODUCT_ROOT/usr/lib/remus-ha/libremus-track.so \
+			"$BENCH_DIR/captures" "$dir" "$name" \
+			>"$OUT/captures.out" 2>&1 ||
+			give_up "$(cat "$OUT/captures.out")"
+	done
+	rm -f "$OUT/captures.out"
 }
 
 # ---- load ----

@@ -17,12 +17,8 @@ table_codec() {
 		"tight_decode|tight dec.|2" "fast_ratio|fast ratio|1" \
 		"tight_ratio|tight|1" "xbzrle_ratio|xbzrle|1" \
 		"xor_zstd_ratio|XOR+zstd|1" "zstd_ratio|zstd|1"
+	capture_files "$caps" "$pages" "${names[@]}"
 	for name in "${names[@]}"; do
-		step "capture $name"
-		REMUS_CAPTURE_PAGES=$pages \
-			REMUS_TRACK_LIB=$PRODUCT_ROOT/usr/lib/remus-ha/libremus-track.so \
-			"$BENCH_DIR/captures" "$caps" "$name" >"$out" 2>&1 ||
-			give_up "$(cat "$out")"
 		files+=("$caps/$name.cap")
 	done
 	step "encoding and decoding"

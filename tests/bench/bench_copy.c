@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * bench_copy - what the pause costs for each dirty page, copied or encoded.
+ *
+ *	bench_copy [--rounds N] CAPTURE...
+ *
+ * Replays a capture (bench_capture): the pages of an epoch are written into a
+ * memory like a guest's, which leaves them in the processor's caches as a guest
+ * does, then the epoch is made in one of these ways, timed in two parts: in the
+ * pause, and after it.
+ *
+ *   copy      pause: capture_pages()
+ *             after: digest, encode from the copy, copy to the old page
+ *   huge      the same with huge pages for the copies and the old pages
+ *   encode    pause: encode from the guest's memory, copy to the old page
+ *             after: digest of the old page, which is the new one now
+ *   lean      pause: encode, and apply what came out to the old page
+ *             after: the same
+ *   memcpy    pause: a memcpy() of 4096 bytes for each page, and nothing else
+ *
+ * One line of JSON a capture: nanoseconds a page, of each way the least of each
+ * epoch, by the time of the thread.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "capture.h"
+#include "capture_file.h"
+#include "digest.h"
+#include "page_record.h"
+
+#define FRAME_BYTES ((size_t)128 << 10)
+
+enum way { COPY, HUGE, ENCODE, LEAN, MEMCPY, WAYS };
+static const char *const names[WAYS] = {
+	"copy", "huge", "encode", "lean", "memcpy",
+};
+
+struct epoch {
+	struct capture_page *pages;
+	uint64_t n;
+};
+
+static struct epoch *epochs;
+static size_t count;
+static uint64_t npages;
+static uint8_t *ram, *olds[2], *frame;
+static struct capture captures[2]; /* [1]: huge pages */
+static struct page_bitmap dirty;
+static struct digest *digest;
+static unsigned int rounds = 9;
+
+static void die(const char *what)
+{
+	fprintf(stderr, "bench_copy: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static void load(const char *path)
+{
+	struct capture_header h;
+	FILE *f = fopen(path, "r");
+	uint64_t n;
+
+	if (f == NULL || fread(&h, sizeof(h), 1, f) != 1 ||
+	    memcmp(h.magic, CAPTURE_MAGIC, sizeof(h.magic)) != 0)
+		die(path);
+	npages = h.npages;
+	for (count = 0; fread(&n, sizeof(n), 1, f) == 1; count++) {
+		struct epoch *e;
+
+		epochs = realloc(epochs, (count + 1) * sizeof(*epochs));
+		if (epochs == NULL)
+			die("memory");
+		e = &epochs[count];
+		e->n = n;
+		e->pages = calloc(n, sizeof(*e->pages));
+		if (e->pages == NULL ||
+		    fread(e->pages, sizeof(*e->pages), n, f) != n)
+			die(path);
+	}
+	fclose(f);
+}
+
+static uint8_t *map(bool huge)
+{
+	void *p = mmap(NULL, npages * REMUS_PAGE_SIZE, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		die("memory");
+	madvise(p, npages * REMUS_PAGE_SIZE,
+		huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+	memset(p, 0, npages * REMUS_PAGE_SIZE);
+	return p;
+}
+
+static void begin(void)
+{
+	ram = map(false);
+	for (int i = 0; i < 2; i++) {
+		struct capture *c = &captures[i];
+
+		olds[i] = map(i == 1);
+		if (capture_init(c, ram, npages, npages * REMUS_PAGE_SIZE) < 0)
+			die("memory");
+		madvise(c->copies, c->copies_max * REMUS_PAGE_SIZE,
+			i == 1 ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+		/* What it is given first, it has then. */
+		memset(c->copies, 0, c->copies_max * REMUS_PAGE_SIZE);
+	}
+	frame = malloc(FRAME_BYTES);
+	digest = digest_new();
+	if (frame == NULL || digest == NULL ||
+	    page_bitmap_init(&dirty, npages) < 0)
+		die("memory");
+}
+
+static void end(void)
+{
+	for (size_t i = 0; i < count; i++)
+		free(epochs[i].pages);
+	for (int i = 0; i < 2; i++) {
+		capture_free(&captures[i]);
+		munmap(olds[i], npages * REMUS_PAGE_SIZE);
+	}
+	munmap(ram, npages * REMUS_PAGE_SIZE);
+	free(frame);
+	digest_free(digest);
+	page_bitmap_free(&dirty);
+}
+
+static uint8_t *at(uint8_t *base, uint64_t gfn)
+{
+	return base + gfn * REMUS_PAGE_SIZE;
+}
+
+/* ---- the two parts of each way ---- */
+
+static void put(struct page_writer *w, gfn_t gfn, const uint8_t *old,
+		const uint8_t *new)
+{
+	if (page_writer_add(w, gfn, old, new, PAGE_ALLOW_ALL, NULL) == 0)
+		return;
+	page_writer_init(w, frame, FRAME_BYTES); /* and sent */
+	page_writer_add(w, gfn, old, new, PAGE_ALLOW_ALL, NULL);
+}
+
+/* From what was just written for the page, the record's tag at `from`. */
+static void apply_last(const struct page_writer *w, size_t from, gfn_t gfn,
+		       uint8_t *old, const uint8_t *new, enum page_kind kind)
+{
+	struct page_record rec = { .gfn = gfn, .kind = kind };
+
+	if (kind == PAGE_SAME)
+		return;
+	if (kind == PAGE_DELTA) {
+		/* the length before it, of one byte or two */
+		rec.data_bytes = w->buf[from] & 0x7f;
+		rec.data = w->buf + from + 1;
+		if (w->buf[from] & 0x80) {
+			rec.data_bytes |= (size_t)w->buf[from + 1] << 7;
+			rec.data++;
+		}
+		if (page_record_apply(&rec, old) == 0)
+			return;
+		die("a delta that is none");
+	}
+	memcpy(old, new, REMUS_PAGE_SIZE);
+}
+
+static void encode_in_pause(bool lean)
+{
+	struct page_writer w;
+	enum page_kind kind;
+
+	page_writer_init(&w, frame, FRAME_BYTES);
+	for (gfn_t g = page_bitmap_next(&dirty, 0); g < npages;
+	     g = page_bitmap_next(&dirty, g + 1)) {
+		uint8_t *old = at(olds[0], g), *new = at(ram, g);
+
+		if (!lean) {
+			put(&w, g, old, new);
+			memcpy(old, new, REMUS_PAGE_SIZE);
+			continue;
+		}
+		/* Alone in its payload, so that its place is known: version,
+		 * gfn, tag. */
+		if (w.cap - w.used < 2 * PAGE_WRITER_CAP_MIN)
+			page_writer_init(&w, frame, FRAME_BYTES);
+		w.buf += w.used;
+		w.cap -= w.used;
+		w.used = 0;
+		page_writer_add(&w, g, old, new, PAGE_ALLOW_ALL, &kind);
+		apply_last(&w, 2 + (g >= 128) + (g >= 16384) + (g >= 2097152) +
+				       1, g, old, new, kind);
+	}
+}
+
+static void in_pause(enum way way, const struct epoch *e)
+{
+	if (way == COPY || way == HUGE)
+		capture_pages(&captures[way == HUGE], &dirty);
+	else if (way == MEMCPY)
+		for (uint64_t i = 0; i < e->n; i++)
+			memcpy(at(captures[0].copies, i),
+			       at(ram, e->pages[i].gfn), REMUS_PAGE_SIZE);
+	else
+		encode_in_pause(way == LEAN);
+}
+
+static void after_pause(enum way way, const struct epoch *e)
+{
+	uint8_t *base = olds[way == HUGE];
+	struct page_writer w;
+
+	page_writer_init(&w, frame, FRAME_BYTES);
+	digest_start(digest);
+	for (uint64_t i = 0; i < e->n; i++) {
+		gfn_t g = e->pages[i].gfn;
+		uint8_t *old = at(base, g);
+		const uint8_t *new = old;
+
+		if (way == COPY || way == HUGE) {
+			new = capture_page(&captures[way == HUGE], i);
+			put(&w, g, old, new);
+		}
+		digest_page(digest, g, new);
+		if (new != old)
+			memcpy(old, new, REMUS_PAGE_SIZE);
+	}
+}
+
+/* ---- rounds ---- */
+
+static void replay(enum way way, double *pause, double *after)
+{
+	/* What each page was before the capture. */
+	for (size_t k = count; k-- > 0;)
+		for (uint64_t i = 0; i < epochs[k].n; i++) {
+			const struct capture_page *p = &epochs[k].pages[i];
+
+			memcpy(at(olds[way == HUGE], p->gfn), p->old,
+			       REMUS_PAGE_SIZE);
+		}
+	for (size_t k = 0; k < count; k++) {
+		const struct epoch *e = &epochs[k];
+		double t0, t1, t2;
+
+		page_bitmap_clear_all(&dirty);
+		for (uint64_t i = 0; i < e->n; i++) {
+			memcpy(at(ram, e->pages[i].gfn), e->pages[i].new,
+			       REMUS_PAGE_SIZE);
+			page_bitmap_set(&dirty, e->pages[i].gfn);
+		}
+		t0 = now();
+		in_pause(way, e);
+		t1 = now();
+		if (way != MEMCPY)
+			after_pause(way, e);
+		t2 = now();
+		if (t1 - t0 < pause[k])
+			pause[k] = t1 - t0;
+		if (t2 - t1 < after[k])
+			after[k] = t2 - t1;
+		if (way != MEMCPY &&
+		    memcmp(at(olds[way == HUGE], e->pages[0].gfn),
+			   e->pages[0].new, REMUS_PAGE_SIZE) != 0)
+			die("a page is not what it was");
+	}
+}
+
+static double ns_a_page(const double *seconds)
+{
+	double sum = 0;
+	uint64_t pages = 0;
+
+	for (size_t k = 0; k < count; k++) {
+		sum += seconds[k];
+		pages += epochs[k].n;
+	}
+	return sum * 1e9 / (double)pages;
+}
+
+static void bench(const char *path)
+{
+	double *least[WAYS][2];
+	uint64_t pages = 0;
+
+	load(path);
+	begin();
+	for (int w = 0; w < WAYS; w++)
+		for (int part = 0; part < 2; part++) {
+			least[w][part] = calloc(count, sizeof(double));
+			if (least[w][part] == NULL)
+				die("memory");
+			for (size_t k = 0; k < count; k++)
+				least[w][part][k] = 1e9;
+		}
+	for (unsigned int r = 0; r < rounds; r++)
+		for (enum way w = COPY; w < WAYS; w++)
+			replay(w, least[w][0], least[w][1]);
+	for (size_t k = 0; k < count; k++)
+		pages += epochs[k].n;
+	path = strrchr(path, '/') != NULL ? strrchr(path, '/') + 1 : path;
+	printf("{\"file\": \"%s\", \"epochs\": %zu, \"pages\": %llu", path,
+	       count, (unsigned long long)pages);
+	for (int w = 0; w < WAYS; w++) {
+		printf(", \"%s\": %.1f", names[w], ns_a_page(least[w][0]));
+		if (w != MEMCPY)
+			printf(", \"%s_after\": %.1f", names[w],
+			       ns_a_page(least[w][1]));
+		free(least[w][0]);
+		free(least[w][1]);
+	}
+	printf("}\n");
+	fflush(stdout);
+	end();
+}
+
+int main(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], "--rounds") == 0 && i + 1 < argc)
+			rounds = (unsigned int)strtoul(argv[++i], NULL, 10);
+		else
+			bench(argv[i]);
+	return 0;
+}
