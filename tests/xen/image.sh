@@ -30,7 +30,7 @@ XEN_PACKAGES="xen-utils-$XEN_VERSION xenstore-utils
 # Before there is a root file system: its disk and its kind.
 XEN_INITRD_MODULES="virtio_ring virtio virtio_pci_modern_dev
 	virtio_pci_legacy_dev virtio_pci virtio_blk crc16 mbcache jbd2
-	libcrc32c crc32c_generic crc32c-intel ext4"
+	crc32c_generic crc32c-intel ext4"
 # Of the kernel's modules, what no host and no guest of this lab has.
 XEN_NOT_MODULES="sound drivers/gpu drivers/media drivers/iio drivers/infiniband
 	drivers/isdn drivers/staging drivers/usb drivers/scsi drivers/input
