@@ -95,37 +95,42 @@ scale_used() {
 
 # scale_cell DRIVER COUNT INTERVAL_MS SECONDS
 scale_cell() {
-	local a b before began ended
+	local a b before ended at=()
 	step "$2 x $1, interval $3 ms"
 	scale_define "$1" "$2" "$3"
 	scale_up
 	sleep 3
+	# To ask takes time: each question has its own.
+	at+=("$(now_ms)")
 	before="$(scale_used alpha) $(scale_used beta)"
+	at+=("$(now_ms)")
 	a=$(scale_statuses)
-	began=$(now_ms)
 	sleep "$4"
+	at+=("$(now_ms)")
 	ended="$(scale_used alpha) $(scale_used beta)"
-	began=$(($(now_ms) - began))
+	at+=("$(now_ms)")
 	b=$(scale_statuses)
 	scale_all_are protected || give_up "one is no longer protected"
 	scale_down
 	mapfile -t CELL < <(jq -nr --argjson a "$a" --argjson b "$b" \
 		--arg before "$before" --arg ended "$ended" \
-		--arg driver "$1" --arg ms "$3" --argjson s "$began" \
+		--arg driver "$1" --arg ms "$3" \
+		--argjson s "$((at[3] - at[1]))" \
+		--argjson c "$((at[2] - at[0]))" \
 		--arg load "$(cut -d ' ' -f 1 /proc/loadavg)" '
 		def median: sort | .[length / 2 | floor];
 		[$before, $ended | split(" ") | map(tonumber)] as [$x, $y] |
-		($b | length) as $n | ($s / 1000) as $s |
-		(([$b[].epochs] | add) - ([$a[].epochs] | add)) as $epochs |
+		($b | length) as $n | ((([$b[].epochs] | add) -
+			([$a[].epochs] | add)) / $s * 1000) as $epochs |
+		(($y[0] - $x[0]) / $c * 1000) as $cpu |
+		(($y[3] - $x[3]) / $c * 1000) as $bcpu |
 		{driver: $driver, vms: $n, interval: $ms,
-		epochs: ($epochs / $n / $s), asked: (1000 / ($ms | tonumber)),
+		epochs: ($epochs / $n),
 		dirty: ([$b[].dirty_pages.p50] | median),
 		pause: ([$b[].pause_us.p50] | median / 1000),
 		ack: ([$b[].ack_us.p50] | median / 1000),
-		cpu: (($y[0] - $x[0]) / $s * 100),
-		bcpu: (($y[3] - $x[3]) / $s * 100),
-		us: (($y[0] - $x[0]) / $epochs * 1e6),
-		bus: (($y[3] - $x[3]) / $epochs * 1e6),
+		cpu: ($cpu * 100), bcpu: ($bcpu * 100),
+		us: ($cpu / $epochs * 1e6), bus: ($bcpu / $epochs * 1e6),
 		mb: ($y[1] / $n), bmb: ($y[4] / $n),
 		emulator: (if $driver == "qemu" then $y[5] / $n else "" end),
 		load: $load} | to_entries[] | "\(.key)=\(.value)"')
