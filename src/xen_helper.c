@@ -328,7 +328,8 @@ static int restore(struct helper *h)
 
 	snprintf(standby, sizeof(standby), "%s%s", h->t->name,
 		 XEN_STANDBY_SUFFIX);
-	rc = h->ops->restore(h->xen, h->t->config, standby, h->t->in, h->t->checkpoints,
+	rc = h->ops->restore(h->xen, h->t->config, standby, h->t->in,
+			     h->t->checkpoints,
 			     &h->domid, err, sizeof(err));
 	return rc < 0 ? fail(h, err) : launch_new(h, standby);
 }

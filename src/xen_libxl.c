@@ -464,7 +464,8 @@ static int xen_save(void *xen, uint32_t domid, int fd,
 }
 
 static int xen_restore(void *xen, const char *config, const char *name, int fd,
-		       bool checkpoints, uint32_t *domid, char *err, size_t err_bytes)
+		       bool checkpoints, uint32_t *domid, char *err,
+		       size_t err_bytes)
 {
 	struct xen *x = xen;
 	libxl_domain_restore_params params;

@@ -69,7 +69,8 @@ struct xen_ops {
 	 * it ends behind one.  The domain is called `name`, and is paused.  On
 	 * failure there is none. */
 	int (*restore)(void *xen, const char *config, const char *name, int fd,
-		       bool checkpoints, uint32_t *domid, char *err, size_t err_bytes);
+		       bool checkpoints, uint32_t *domid, char *err,
+		       size_t err_bytes);
 };
 
 /* NULL in a build without libxenlight. */

@@ -24,7 +24,7 @@
 #include "util.h"
 #include "vm_config.h"
 
-#define WAIT_MS 30000
+#define WAIT_MS 120000
 #define EPOCHS 12
 
 /* ---- a driver, and what it said ---- */
