@@ -42,10 +42,10 @@ XEN_CPU=max,-smap,-smep,-pku,-la57,-umip,-avx,-avx2,-f16c,-fma,-xsave,-rdtscp
 XEN_HOST_MB=${XEN_HOST_MB:-2560}
 XEN_DOM0_MB=${XEN_DOM0_MB:-1024}
 XEN_PATIENCE=${XEN_PATIENCE:-10}
-# What time is to a host: `real`, or `work`, where a host that gets no processor
-# has no time pass either.  libxl gives a script 10 s; on a busy machine that is
-# nothing.
-XEN_CLOCK=${XEN_CLOCK:-work}
+# What time is to a host: `real`; or `work`, where a host that gets no processor
+# has no time pass either.  libxl gives a hotplug script 10 s, which on a machine
+# that others keep busy is nothing.
+XEN_CLOCK=${XEN_CLOCK:-real}
 XEN_ICOUNT_SHIFT=${XEN_ICOUNT_SHIFT:-2}
 XEN_VM=${XEN_VM:-vm1}
 XEN_VM_IP=${XEN_VM_IP:-10.77.2.10}
