@@ -429,7 +429,12 @@ size_t conn_unsent_bytes(struct conn *c)
 
 bool conn_overslept(const struct conn *c)
 {
-	return now_boot_ns() - c->awake_boot_ns >= c->timeout_ms * NS_PER_MS;
+	return now_boot_ns() >= conn_awake_until(c);
+}
+
+uint64_t conn_awake_until(const struct conn *c)
+{
+	return c->slept ? 0 : c->awake_boot_ns + c->timeout_ms * NS_PER_MS;
 }
 
 void conn_stats(const struct conn *c, struct conn_stats *out)

@@ -102,6 +102,10 @@ size_t conn_unsent_bytes(struct conn *c);
  * older than that.  To be asked in frame(). */
 bool conn_overslept(const struct conn *c);
 
+/* CLOCK_BOOTTIME, ns: from then on what was heard before counts for nothing, if
+ * our loop does not come by again; 0 once it has overslept. */
+uint64_t conn_awake_until(const struct conn *c);
+
 struct conn_stats {
 	uint64_t sent_bytes;	 /* wire bytes before TLS */
 	uint64_t received_bytes;

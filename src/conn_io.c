@@ -72,6 +72,9 @@ void conn_send_probe(struct conn *c)
 	uint8_t frame[WIRE_SMALL_MAX];
 
 	c->probed_ns = hb.sent_ns;
+	/* What waits in the socket is not new for having been read later. */
+	if (c->awake_boot_ns != 0 && conn_overslept(c))
+		c->slept = true;
 	c->awake_boot_ns = now_boot_ns();
 	queue_small(c, frame, wire_put_heartbeat(frame, &hb));
 }

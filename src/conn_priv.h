@@ -30,6 +30,7 @@ struct conn {
 	uint64_t probed_ns;   /* when the last heartbeat was sent */
 	uint64_t awake_boot_ns; /* the same, on a clock that a suspended host
 				   does not stop */
+	bool slept;	      /* longer than timeout_ms, once */
 	uint64_t unanswered;  /* sent_ns of a heartbeat; 0: none */
 	bool room_wanted;
 	int send_rc; /* a write failed; see conn_io.c */

@@ -52,7 +52,8 @@ static void release_acked(struct epoch *e, struct epoch_actions *out)
 {
 	if (e->ticket != EPOCH_TICKET_PROTECTED || e->acked == 0)
 		return;
-	act(out, ACT_RELEASE)->permit = permit_from_ack(e->acked);
+	act(out, ACT_RELEASE)->permit =
+		permit_from_ack(e->acked, e->heard_until);
 }
 
 /* Under `alone` output passes at once; only the pause before the first
@@ -368,6 +369,9 @@ void epoch_step(struct epoch *e, const struct epoch_event *ev,
 		struct epoch_actions *out)
 {
 	out->n = 0;
+	if (ev->type == EV_LINK_READY || ev->type == EV_TICKET_TOLD ||
+	    ev->type == EV_ACK)
+		e->heard_until = ev->until_boot_ns;
 	switch (ev->type) {
 	case EV_STARTED: on_started(e, ev, out); break;
 	case EV_GUEST_GONE: on_gone(e); break;

@@ -78,6 +78,7 @@ struct epoch {
 	enum epoch_ticket ticket;
 	enum epoch_handover handover;
 	struct permit permit;	/* of the ALONE ticket */
+	uint64_t heard_until;	/* until_boot_ns of the last that was heard */
 	uint64_t open;		/* guest output now belongs to this epoch, >= 1 */
 	uint64_t captured;	/* newest captured epoch; 0: none yet */
 	uint64_t sent;		/* newest handed whole to the connection */
@@ -124,6 +125,8 @@ struct epoch_event {
 	uint64_t pages;
 	bool overflow;
 	struct permit permit;
+	uint64_t until_boot_ns;	/* LINK_READY, TICKET_TOLD, ACK: how long output
+				   may leave for it (CLOCK_BOOTTIME) */
 };
 
 enum epoch_action_type {

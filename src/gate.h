@@ -110,9 +110,10 @@ struct gate_ops {
 	 * leaves as every frame does.) */
 	void (*put)(struct gate *g, const void *frame, size_t len);
 
-	/* Let out, in order, all frames of epochs <= permit_epoch(p).  A permit
-	 * that is not PERMIT_ACK lets nothing out and returns -EPERM.  Returns
-	 * the number of frames let out. */
+	/* Let out, in order, all frames of epochs <= permit_epoch(p), each only
+	 * while permit_in_time(): what is too late waits for the next
+	 * acknowledgement.  A permit that is not PERMIT_ACK lets nothing out and
+	 * returns -EPERM.  Returns the number of frames let out. */
 	int (*release)(struct gate *g, const struct permit *p);
 
 	/* HOLDING -> OPEN under a ticket: held frames leave, later ones pass

@@ -192,8 +192,15 @@ int gate_core_release(struct gate_core *c, const struct permit *p)
 	}
 	while (n < INT_MAX &&
 	       (frame = frame_queue_peek(c->queue, &len, &epoch)) != NULL &&
-	       epoch <= limit)
+	       epoch <= limit) {
+		if (!permit_in_time(p, c->ops->now_boot_ns(c->ctx))) {
+			qb_log(LOG_WARNING, "%s: gate: the acknowledgement of "
+			       "epoch %" PRIu64 " is too old by now; output "
+			       "is held", c->vm, permit_epoch(p));
+			break;
+		}
 		n += emit_oldest(c, frame, len);
+	}
 	return n;
 }
 

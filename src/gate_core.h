@@ -6,8 +6,8 @@
  *
  * Invariants:
  *   - a frame is emitted only by release() under a PERMIT_ACK, or while OPEN
- *     under a ticket permit that was live when the clock was read right before
- *     that very frame;
+ *     under a ticket permit, that was in time when the clock was read right
+ *     before that very frame: a process can be stopped between any two of them;
  *   - frames leave in the order in which they were taken in;
  *   - release() never lets out the open epoch, whatever the permit says: no
  *     acknowledgement can be about an epoch without a barrier;

@@ -455,6 +455,12 @@ static int plug_release(struct gate *g, const struct permit *p)
 	if (!g->closed || g->closed_epoch > permit_epoch(p) ||
 	    g->closed_epoch >= g->open_epoch)
 		return 0;
+	if (!permit_in_time(p, now_boot_ns())) {
+		qb_log(LOG_WARNING, "%s: gate: the acknowledgement of epoch "
+		       "%" PRIu64 " is too old by now; output is held", g->vm,
+		       permit_epoch(p));
+		return 0;
+	}
 	rc = release_set(g);
 	return rc < 0 ? rc : 1;
 }

@@ -17,9 +17,11 @@ static uint64_t seal_of(const struct permit *p)
 	return h ^ (h >> 29);
 }
 
-struct permit permit_from_ack(uint64_t epoch_acked)
+struct permit permit_from_ack(uint64_t epoch_acked, uint64_t until_boot_ns)
 {
-	struct permit p = { .kind_ = PERMIT_ACK, .epoch_ = epoch_acked };
+	struct permit p = { .kind_ = PERMIT_ACK,
+			    .epoch_ = epoch_acked,
+			    .expires_boot_ns_ = until_boot_ns };
 
 	p.seal_ = seal_of(&p);
 	return p;
@@ -44,6 +46,12 @@ enum permit_kind permit_kind(const struct permit *p)
 uint64_t permit_epoch(const struct permit *p)
 {
 	return permit_kind(p) == PERMIT_ACK ? p->epoch_ : 0;
+}
+
+bool permit_in_time(const struct permit *p, uint64_t now_boot_ns)
+{
+	return permit_kind(p) == PERMIT_ACK &&
+	       now_boot_ns < p->expires_boot_ns_;
 }
 
 bool permit_live(const struct permit *p, uint64_t now_boot_ns)

@@ -8,7 +8,7 @@
 
 #include "permit.h"
 
-struct permit permit_from_ack(uint64_t epoch_acked);
+struct permit permit_from_ack(uint64_t epoch_acked, uint64_t until_boot_ns);
 struct permit permit_from_ticket(uint64_t expires_boot_ns);
 
 #endif

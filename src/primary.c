@@ -58,7 +58,12 @@ void primary_feed_event(struct primary *p, const struct epoch_event *ev)
 void primary_feed_epoch(struct primary *p, enum epoch_event_type type,
 		       uint64_t epoch)
 {
-	struct epoch_event ev = { .type = type, .epoch = epoch };
+	const struct conn *c = uplink_conn(p->uplink);
+	struct epoch_event ev = {
+		.type = type,
+		.epoch = epoch,
+		.until_boot_ns = c == NULL ? 0 : conn_awake_until(c),
+	};
 
 	primary_feed_event(p, &ev);
 }

@@ -85,7 +85,7 @@ void __wrap_epoch_step(struct epoch *e, const struct epoch_event *ev,
 		return;
 	memset(&out->a[out->n], 0, sizeof(out->a[0]));
 	out->a[out->n].type = ACT_RELEASE;
-	out->a[out->n++].permit = permit_from_ack(e->sent);
+	out->a[out->n++].permit = permit_from_ack(e->sent, UINT64_MAX);
 }
 
 static void activate_later(void *data, uint64_t arg)

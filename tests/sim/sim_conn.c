@@ -128,7 +128,12 @@ size_t conn_unsent_bytes(struct conn *c)
 
 bool conn_overslept(const struct conn *c)
 {
-	return world.now - c->awake_at >= (uint64_t)c->p.timeout_ms * MS;
+	return world.now >= conn_awake_until(c);
+}
+
+uint64_t conn_awake_until(const struct conn *c)
+{
+	return c->awake_at + (uint64_t)c->p.timeout_ms * MS;
 }
 
 void conn_stats(const struct conn *c, struct conn_stats *out)

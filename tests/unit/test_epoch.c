@@ -118,6 +118,20 @@ static void output_waits_until_the_backup_was_told(void **state)
 	assert_int_equal(permit_epoch(&find(ACT_RELEASE)->permit), 1);
 }
 
+static void an_ack_counts_no_longer_than_what_brought_it(void **state)
+{
+	const struct permit *p;
+
+	(void)state;
+	protect();
+	captured_and_sent(2);
+	FEED(.type = EV_ACK, .epoch = 2, .until_boot_ns = 500);
+	p = &find(ACT_RELEASE)->permit;
+	assert_int_equal(permit_epoch(p), 2);
+	assert_true(permit_in_time(p, 499));
+	assert_false(permit_in_time(p, 500));
+}
+
 static void an_ack_releases_its_epoch_and_no_later_one(void **state)
 {
 	(void)state;
@@ -558,6 +572,7 @@ int main(void)
 		T(alone_opens_at_start),
 		T(nothing_opens_without_a_ticket),
 		T(output_waits_until_the_backup_was_told),
+		T(an_ack_counts_no_longer_than_what_brought_it),
 		T(an_ack_releases_its_epoch_and_no_later_one),
 		T(no_more_epochs_in_flight_than_allowed),
 		T(an_ack_of_what_was_not_sent_drops_the_link),

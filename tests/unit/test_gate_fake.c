@@ -57,7 +57,7 @@ static int send_nr(struct world *w, uint32_t nr)
 
 static int release(struct world *w, uint64_t epoch)
 {
-	struct permit p = permit_from_ack(epoch);
+	struct permit p = permit_from_ack(epoch, UINT64_MAX);
 
 	return ops->release(w->g, &p);
 }
@@ -275,7 +275,7 @@ static void only_an_ack_releases(void **state)
 {
 	struct world *w = *state;
 	struct permit zero, ticket = permit_from_ticket(PERMIT_FOREVER);
-	struct permit forged = permit_from_ack(1);
+	struct permit forged = permit_from_ack(1, UINT64_MAX);
 
 	memset(&zero, 0, sizeof(zero));
 	forged.epoch_ = 2;
@@ -291,7 +291,7 @@ static void only_an_ack_releases(void **state)
 static void only_a_live_ticket_opens(void **state)
 {
 	struct world *w = *state;
-	struct permit zero, ack = permit_from_ack(1);
+	struct permit zero, ack = permit_from_ack(1, UINT64_MAX);
 
 	memset(&zero, 0, sizeof(zero));
 	ops->hold(w->g, 1);
@@ -357,6 +357,33 @@ static void expiry_is_seen_before_every_frame(void **state)
 	/* and they go on with a renewed one, in order, none twice */
 	w->die_after = 0;
 	assert_int_equal(open_until(w, 6000), 0);
+	assert_int_equal(w->nout, 10);
+	for (i = 0; i < 10; i++)
+		assert_int_equal(w->out[i], i);
+}
+
+/* Stopped between two frames, and long enough for somebody else to run. */
+static void an_ack_gets_too_old_between_two_frames(void **state)
+{
+	struct world *w = *state;
+	struct permit p;
+	uint32_t i;
+
+	ops->hold(w->g, 1);
+	for (i = 0; i < 10; i++)
+		send_nr(w, i);
+	assert_int_equal(ops->barrier(w->g, 1), 0);
+	w->die_after = 4;
+	w->die_at = 5000;
+	p = permit_from_ack(1, 2000);
+	assert_int_equal(ops->release(w->g, &p), 4);
+	assert_int_equal(ops->release(w->g, &p), 0);
+	expect_out(w, 4, 0, 1, 2, 3);
+	assert_int_equal(stats(w).held, 6);
+	/* and they go on with a newer one, in order, none twice */
+	w->die_after = 0;
+	p = permit_from_ack(1, 6000);
+	assert_int_equal(ops->release(w->g, &p), 6);
 	assert_int_equal(w->nout, 10);
 	for (i = 0; i < 10; i++)
 		assert_int_equal(w->out[i], i);
@@ -673,6 +700,7 @@ int main(void)
 		WORLD(open_passes_held_frames_first),
 		WORLD(no_frame_passes_after_expiry),
 		WORLD(expiry_is_seen_before_every_frame),
+		WORLD(an_ack_gets_too_old_between_two_frames),
 		WORLD(renewal_prolongs_and_a_dead_one_does_not),
 		WORLD(lapsed_frames_wait_for_their_epoch),
 		WORLD(hold_ends_open),

@@ -304,7 +304,7 @@ static int teardown(void **state)
 
 static int release(struct world *w, uint64_t epoch)
 {
-	struct permit p = permit_from_ack(epoch);
+	struct permit p = permit_from_ack(epoch, UINT64_MAX);
 
 	return ops->release(w->g, &p);
 }
@@ -576,7 +576,7 @@ static void wrong_permits_do_nothing(void **state)
 {
 	struct world *w = *state;
 	struct permit zero, ticket = permit_from_ticket(PERMIT_FOREVER);
-	struct permit ack = permit_from_ack(1);
+	struct permit ack = permit_from_ack(1, UINT64_MAX);
 
 	memset(&zero, 0, sizeof(zero));
 	ops->hold(w->g, 1);
@@ -899,7 +899,7 @@ static void redirection_works_in_the_running_kernel(void **state)
  * and leaves nothing behind. */
 static void running_kernel_holds_or_refuses(void **state)
 {
-	struct permit ack = permit_from_ack(1);
+	struct permit ack = permit_from_ack(1, UINT64_MAX);
 	struct gate_config c = config;
 	struct gate *g;
 	char err[200];

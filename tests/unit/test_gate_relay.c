@@ -228,7 +228,7 @@ static void expect_silence(struct world *w)
 
 static int release(struct world *w, uint64_t epoch)
 {
-	struct permit p = permit_from_ack(epoch);
+	struct permit p = permit_from_ack(epoch, UINT64_MAX);
 
 	return ops->release(w->g, &p);
 }

@@ -23,12 +23,27 @@ static void zeroed_permits_nothing(void **state)
 
 static void ack_names_its_epoch_and_is_no_ticket(void **state)
 {
-	struct permit p = permit_from_ack(42);
+	struct permit p = permit_from_ack(42, UINT64_MAX);
 
 	(void)state;
 	assert_int_equal(permit_kind(&p), PERMIT_ACK);
 	assert_int_equal(permit_epoch(&p), 42);
 	assert_false(permit_live(&p, 0));
+}
+
+static void ack_is_in_time_until_its_expiry(void **state)
+{
+	struct permit p = permit_from_ack(42, 1000);
+
+	(void)state;
+	assert_int_equal(permit_epoch(&p), 42);
+	assert_true(permit_in_time(&p, 0));
+	assert_true(permit_in_time(&p, 999));
+	assert_false(permit_in_time(&p, 1000));
+	p.expires_boot_ns_ = 2000;
+	assert_false(permit_in_time(&p, 0));
+	p = permit_from_ticket(1000);
+	assert_false(permit_in_time(&p, 0));
 }
 
 static void ticket_lives_until_its_expiry(void **state)
@@ -64,7 +79,7 @@ static void ticket_of_time_zero_is_dead(void **state)
 
 static void copy_permits_the_same(void **state)
 {
-	struct permit p = permit_from_ack(7), q = p;
+	struct permit p = permit_from_ack(7, UINT64_MAX), q = p;
 
 	(void)state;
 	assert_int_equal(permit_epoch(&q), 7);
@@ -76,16 +91,16 @@ static void changed_permit_is_none(void **state)
 	struct permit p;
 
 	(void)state;
-	p = permit_from_ack(7);
+	p = permit_from_ack(7, UINT64_MAX);
 	p.epoch_++;
 	assert_int_equal(permit_kind(&p), PERMIT_NONE);
 	assert_int_equal(permit_epoch(&p), 0);
 
-	p = permit_from_ack(7);
+	p = permit_from_ack(7, UINT64_MAX);
 	p.seal_ ^= 1;
 	assert_int_equal(permit_epoch(&p), 0);
 
-	p = permit_from_ack(7);
+	p = permit_from_ack(7, UINT64_MAX);
 	p.kind_ = PERMIT_TICKET;
 	p.expires_boot_ns_ = PERMIT_FOREVER;
 	assert_false(permit_live(&p, 0));
@@ -112,6 +127,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(zeroed_permits_nothing),
 		cmocka_unit_test(ack_names_its_epoch_and_is_no_ticket),
+		cmocka_unit_test(ack_is_in_time_until_its_expiry),
 		cmocka_unit_test(ticket_lives_until_its_expiry),
 		cmocka_unit_test(forever_has_no_expiry),
 		cmocka_unit_test(ticket_of_time_zero_is_dead),
