@@ -38,7 +38,7 @@ define() {
 		node = alpha 10.77.1.1:7070
 		node = beta 10.77.1.2:7070
 		key_file = /etc/remus/$VM.key
-		link_timeout = 800
+		link_timeout = 2000
 		shutdown_timeout = 2s
 		END
 	done
