@@ -265,6 +265,9 @@ freeze_and_thaw() { # SECONDS
 		keeps "$B" 25
 	fi
 	QUERY=
+	wait_for 60 "vm1 protected" vm_protected vm1
+	# A monitor of the thawed node may have said that it is promoted no more.
+	on "$(any)" pcs resource cleanup vm1
 	settled
 	watch_goes_on
 }
