@@ -20,3 +20,20 @@ const struct driver_ops *driver_find(const char *name)
 			return drivers[i];
 	return NULL;
 }
+
+int driver_mapped_settled(struct driver *d, char *err, size_t err_bytes)
+{
+	(void)d;
+	(void)err;
+	(void)err_bytes;
+	return 1;
+}
+
+void driver_mapped_committed(struct driver *d, struct page_bitmap *changed,
+			     const void *device_state, size_t bytes)
+{
+	(void)d;
+	(void)changed;
+	(void)device_state;
+	(void)bytes;
+}

@@ -153,4 +153,10 @@ extern const struct driver_ops driver_xen_ops;
 
 const struct driver_ops *driver_find(const char *name);
 
+/* settled() and committed() of drivers whose ram() is mapped by the guest: what
+ * is there is there, and is read in activate(). */
+int driver_mapped_settled(struct driver *d, char *err, size_t err_bytes);
+void driver_mapped_committed(struct driver *d, struct page_bitmap *changed,
+			     const void *device_state, size_t bytes);
+
 #endif

@@ -270,15 +270,6 @@ static int fake_collect(struct driver *d, struct page_bitmap *dirty)
 	return 0;
 }
 
-/* Memory is mapped: what is there is there. */
-static int fake_settled(struct driver *d, char *err, size_t err_bytes)
-{
-	(void)d;
-	(void)err;
-	(void)err_bytes;
-	return 1;
-}
-
 static const char *fake_tracker_name(struct driver *d)
 {
 	return d->tracking ? "fake" : "none";
@@ -298,15 +289,6 @@ static int fake_resume(struct driver *d)
 	if (d->state != FAKE_SUSPENDED)
 		return -EINVAL;
 	return answer_later(d, ANSWER_RESUMED);
-}
-
-static void fake_committed(struct driver *d, struct page_bitmap *changed,
-			   const void *device_state, size_t bytes)
-{
-	(void)d;
-	(void)changed;
-	(void)device_state;
-	(void)bytes;
 }
 
 static int fake_activate(struct driver *d, const void *state, size_t bytes,
@@ -369,11 +351,11 @@ const struct driver_ops driver_fake_ops = {
 	.npages = fake_npages,
 	.track_start = fake_track_start,
 	.collect = fake_collect,
-	.settled = fake_settled,
+	.settled = driver_mapped_settled,
 	.tracker_name = fake_tracker_name,
 	.suspend = fake_suspend,
 	.resume = fake_resume,
-	.committed = fake_committed,
+	.committed = driver_mapped_committed,
 	.activate = fake_activate,
 	.announce = fake_announce,
 	.powerdown = fake_powerdown,

@@ -216,15 +216,6 @@ static int qemu_collect(struct driver *d, struct page_bitmap *dirty)
 	return d->tracker_ops->collect(d->tracker, dirty);
 }
 
-/* Memory is mapped: what is there is there. */
-static int qemu_settled(struct driver *d, char *err, size_t err_bytes)
-{
-	(void)d;
-	(void)err;
-	(void)err_bytes;
-	return 1;
-}
-
 static const char *qemu_tracker_name(struct driver *d)
 {
 	return d->tracking ? d->tracker_ops->name : "none";
@@ -355,16 +346,6 @@ static void on_loading(void *ctx, int rc, __attribute__((unused))
 {
 	if (rc < 0)
 		qemu_die(ctx, why);
-}
-
-/* It has the image mapped, and reads it in activate(). */
-static void qemu_committed(struct driver *d, struct page_bitmap *changed,
-			   const void *device_state, size_t bytes)
-{
-	(void)d;
-	(void)changed;
-	(void)device_state;
-	(void)bytes;
 }
 
 static int qemu_activate(struct driver *d, const void *device_state,
@@ -524,11 +505,11 @@ const struct driver_ops driver_qemu_ops = {
 	.npages = qemu_npages,
 	.track_start = qemu_track_start,
 	.collect = qemu_collect,
-	.settled = qemu_settled,
+	.settled = driver_mapped_settled,
 	.tracker_name = qemu_tracker_name,
 	.suspend = qemu_suspend,
 	.resume = qemu_resume,
-	.committed = qemu_committed,
+	.committed = driver_mapped_committed,
 	.activate = qemu_activate,
 	.announce = qemu_announce,
 	.powerdown = qemu_powerdown,

@@ -228,14 +228,6 @@ static int sim_collect(struct driver *d, struct page_bitmap *dirty)
 	return 0;
 }
 
-static int sim_settled(struct driver *d, char *err, size_t err_bytes)
-{
-	(void)d;
-	(void)err;
-	(void)err_bytes;
-	return 1;
-}
-
 static const char *sim_tracker_name(struct driver *d)
 {
 	return d->tracking ? "exact" : "none";
@@ -264,15 +256,6 @@ static int sim_resume(struct driver *d)
 	guest_goes(d);
 	answer_later(d);
 	return 0;
-}
-
-static void sim_committed(struct driver *d, struct page_bitmap *changed,
-			   const void *device_state, size_t bytes)
-{
-	(void)d;
-	(void)changed;
-	(void)device_state;
-	(void)bytes;
 }
 
 static int sim_activate(struct driver *d, const void *device, size_t bytes,
@@ -359,11 +342,11 @@ const struct driver_ops sim_driver_ops = {
 	.npages = sim_npages,
 	.track_start = sim_track_start,
 	.collect = sim_collect,
-	.settled = sim_settled,
+	.settled = driver_mapped_settled,
 	.tracker_name = sim_tracker_name,
 	.suspend = sim_suspend,
 	.resume = sim_resume,
-	.committed = sim_committed,
+	.committed = driver_mapped_committed,
 	.activate = sim_activate,
 	.announce = sim_announce,
 	.powerdown = sim_powerdown,
