@@ -33,9 +33,11 @@ static bool set_level(struct page_packer *p, int level)
 {
 	if (p->level == level)
 		return true;
+	if (ZSTD_isError(ZSTD_CCtx_setParameter(
+		    p->zstd, ZSTD_c_compressionLevel, level)))
+		return false;
 	p->level = level;
-	return !ZSTD_isError(ZSTD_CCtx_setParameter(
-		p->zstd, ZSTD_c_compressionLevel, level));
+	return true;
 }
 
 int page_packer_new(struct page_packer **out)
