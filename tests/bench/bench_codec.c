@@ -109,11 +109,10 @@ static void load(const char *path)
 {
 	static struct capture_page p;
 	struct capture_header h;
-	FILE *f = fopen(path, "r");
+	FILE *f = capture_open(path, &h);
 	uint64_t n;
 
-	if (f == NULL || fread(&h, sizeof(h), 1, f) != 1 ||
-	    memcmp(h.magic, CAPTURE_MAGIC, sizeof(h.magic)) != 0)
+	if (f == NULL)
 		die(path);
 	while (fread(&n, sizeof(n), 1, f) == 1)
 		for (epochs++; n > 0; n--) {

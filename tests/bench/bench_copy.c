@@ -71,11 +71,10 @@ static double now(void)
 static void load(const char *path)
 {
 	struct capture_header h;
-	FILE *f = fopen(path, "r");
+	FILE *f = capture_open(path, &h);
 	uint64_t n;
 
-	if (f == NULL || fread(&h, sizeof(h), 1, f) != 1 ||
-	    memcmp(h.magic, CAPTURE_MAGIC, sizeof(h.magic)) != 0)
+	if (f == NULL)
 		die(path);
 	npages = h.npages;
 	for (count = 0; fread(&n, sizeof(n), 1, f) == 1; count++) {

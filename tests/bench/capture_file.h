@@ -16,6 +16,8 @@
 #define REMUS_CAPTURE_FILE_H
 
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "page.h"
 
@@ -30,5 +32,19 @@ struct capture_page {
 	uint64_t gfn;
 	uint8_t old[REMUS_PAGE_SIZE], new[REMUS_PAGE_SIZE];
 };
+
+/* At the first epoch; NULL: no such file, or no capture. */
+static inline FILE *capture_open(const char *path, struct capture_header *h)
+{
+	FILE *f = fopen(path, "r");
+
+	if (f != NULL && (fread(h, sizeof(*h), 1, f) != 1 ||
+			  memcmp(h->magic, CAPTURE_MAGIC,
+				 sizeof(h->magic)) != 0)) {
+		fclose(f);
+		return NULL;
+	}
+	return f;
+}
 
 #endif

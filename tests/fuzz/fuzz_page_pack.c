@@ -15,18 +15,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz_check.h"
 #include "page_pack.h"
 #include "page_record.h"
 #include "wire.h"
 
 #define NPAGES ((uint64_t)1 << 20)
-#define CHECK(x)                                                              \
-	do {                                                                  \
-		if (!(x))                                                     \
-			abort();                                              \
-	} while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct page_packer *packer;
 static struct page_unpacker *unpacker;

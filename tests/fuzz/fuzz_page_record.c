@@ -18,18 +18,12 @@
 #include <string.h>
 
 #include "codec_xrle.h"
+#include "fuzz_check.h"
 #include "page_record.h"
 #include "wire.h"
 
 #define PAGE REMUS_PAGE_SIZE
 #define NPAGES ((uint64_t)1 << 20)
-#define CHECK(x)                                                              \
-	do {                                                                  \
-		if (!(x))                                                     \
-			abort();                                              \
-	} while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* "Old content": something that has zeros and noise in it; made once. */
 static const uint8_t *old_page(uint64_t which)

@@ -17,18 +17,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz_check.h"
 #include "page_cache.h"
 #include "stream_unpack.h"
 
 #define MEMORY PAGE_CACHE_BYTES_MIN
 #define OUT_MAX ((size_t)64 << 20)
-#define CHECK(x)                                                              \
-	do {                                                                  \
-		if (!(x))                                                     \
-			abort();                                              \
-	} while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct bytes {
 	uint8_t *data;
