@@ -75,10 +75,15 @@ hook_body() {
 	changed) queue && agent changed ;;
 	cut)
 		exec 8>"$STATE.cut"
-		flock -n 8 || exit 0
+		flock -w 3 8 || exit 0 # another one is at it, and goes on
 		pause=$2
-		while sleep "$pause" && (queue && agent cut); do
-			pause=$3
+		while sleep "$pause"; do
+			(queue && agent cut)
+			case $? in
+			0) pause=$3 ;;
+			2) pause=$2 ;;
+			*) break ;;
+			esac
 		done
 		;;
 	taken)
@@ -213,16 +218,15 @@ notice_cut() {
 # Pacemaker restarts the peer's instance.  That it was stopped in between is the
 # proof by which the output may go (post-stop in vm_notify); what is started
 # again holds nothing, and gets everything when the connection is back.
-# 0: still so; else it is over.
+# 0: still so; 2: the peer's node is away, so look again soon; else it is over.
 vm_cut() {
-	ask_status || return
+	ask_status || return 1
 	look
 	[ "$seen" = "primary waiting" ] || return 1
-	if [ -e "$PEER_GONE" ]; then
-		go_alone 0
-		return 0
+	if [ -e "$PEER_GONE" ] || ! is_member "$remus_peer"; then
+		look_for_peer # fencing decides
+		return 2
 	fi
-	is_member "$remus_peer" || return 0 # then fencing decides
 	ocf_log warn "$NAME: $remus_peer is in the cluster, but cannot be" \
 		"reached for replication: its instance is restarted"
 	notes_read

@@ -108,6 +108,13 @@ is_gone_for_sure() {
 	is_member "$1" || { can_fence && has_quorum; }
 }
 
+# A node that left is unclean, until it is fenced.
+is_offline_and_clean() { # NODE
+	crm_mon --one-shot --output-as=xml 2>/dev/null |
+		grep -F "<node name=\"$1\" " | grep -F ' online="false"' |
+		grep -qF ' unclean="false"'
+}
+
 has_quorum() { [ "$(crm_node --quorum 2>/dev/null)" = 1 ]; }
 
 # 0: promote may boot the guest anew; 1: $why not.  With "for-sure": with proof, not
@@ -258,6 +265,12 @@ set_score() {
 	notes_write
 }
 
+# Two halves of a cluster that meet again go on with the newer one of their two
+# configurations, which may be that of a node that thawed: there ours is lost, its
+# score too, for a second or more.  Nobody is promoted then.  All that was told is
+# written anew.
+remind() { attrd_updater -R >/dev/null 2>&1; }
+
 tell() { # ATTRIBUTE VALUE [DELAY]
 	attrd_updater -n "$(attr "$1")" -B "$2" -d "${3:-0}" >/dev/null 2>&1
 }
@@ -323,6 +336,7 @@ publish() {
 		told_numbers=$(($(now_s) - NUMBERS_EVERY_S + 10))
 		tell state "$seen" && told_state=$seen
 		notes_write
+		[ "$seen" != "primary syncing" ] || remind
 		case $seen in
 		primary*) ;;
 		*) untell peer epoch lag_ms ratio pause_p99_us ;;
@@ -398,6 +412,20 @@ go_alone() { # SECONDS
 	done
 	ocf_log warn "$NAME: goes on without a backup: $remus_peer is gone"
 	ask_status
+}
+
+# The notification of that is lost when what Pacemaker was about is cut short, by
+# the end of the fencing, say.  Then it can still be seen.
+look_for_peer() {
+	case $remus_state in
+	alone | active) return 0 ;;
+	esac
+	if [ -e "$PEER_GONE" ]; then
+		go_alone 0
+	elif ! is_member "$remus_peer" && is_gone_for_sure "$remus_peer" &&
+		is_offline_and_clean "$remus_peer"; then
+		peer_is_gone
+	fi
 }
 
 peer_is_gone() {

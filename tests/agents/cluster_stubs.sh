@@ -8,7 +8,7 @@
 #   stubs_make DIR     DIR/bin has the tools, DIR/calls the calls; DIR/members
 #                      has the nodes in sight; DIR/refuse, if it is there, makes
 #                      every tool fail as without a cluster; DIR/located is
-#                      what crm_resource prints
+#                      what crm_resource prints, DIR/mon what crm_mon prints
 #   stub_attr HOST NAME, stub_config NAME, stub_score HOST
 
 stubs_make() {
@@ -62,6 +62,10 @@ stubs_make() {
 		cat "$stubs/located" 2>/dev/null
 		exit 0
 		;;
+	crm_mon)
+		cat "$stubs/mon" 2>/dev/null
+		exit 0
+		;;
 	crm_master) score=y ;;
 	esac
 	if [ "$me" = attrd_updater ] && [ "$do" = query ]; then
@@ -91,7 +95,7 @@ stubs_make() {
 	END
 	chmod 755 "$STUBS/bin/stub"
 	local tool
-	for tool in attrd_updater crm_attribute crm_master crm_node crm_resource; do
+	for tool in attrd_updater crm_attribute crm_master crm_node crm_resource crm_mon; do
 		ln -sf stub "$STUBS/bin/$tool"
 	done
 }

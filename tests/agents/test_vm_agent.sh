@@ -413,6 +413,48 @@ wait_told beta "primary waiting"
 notify beta post stop alpha
 wait_told beta "primary active"
 
+begin "fenced, and no notification: what Pacemaker shows is proof as well"
+expect $OK alpha start
+notify beta post start alpha
+wait_told beta "primary protected"
+host_kill alpha
+forget_node alpha
+wait_told beta "primary waiting"
+monitored() { ra beta monitor || :; } # promoted, maybe degraded
+still_held() {
+	monitored
+	is "beta's gate $1" "$(status beta gate_state)" holding
+}
+shown_as() { # ONLINE UNCLEAN
+	cat >"$STUBS/mon" <<-END
+	<nodes>
+	  <node name="beta" id="2" online="true" standby="false" unclean="false"/>
+	  <node name="alpha" id="1" online="$1" standby="false" unclean="$2"/>
+	</nodes>
+	END
+}
+echo beta >"$STUBS/members"
+still_held "when nothing is shown"
+shown_as false true
+still_held "before the fencing"
+shown_as true false
+still_held "while it is shown as online"
+shown_as false false
+echo 0 >"$STUBS/quorum"
+still_held "without quorum"
+rm "$STUBS/quorum"
+echo false >"$STUBS/config/stonith-enabled"
+still_held "without fencing"
+rm "$STUBS/config/stonith-enabled"
+monitored
+is "beta's gate" "$(status beta gate_state)" open
+is "the ticket" "$(stub_config remus-$VM-ticket)" \
+	"$(status beta generation) alone(beta)"
+rm "$STUBS/mon"
+restart_host alpha
+both_see_each_other
+probe $NOT_RUNNING alpha
+
 begin "a backup out of reach is restarted, for proof; what is over is forgiven"
 expect $OK beta reload-agent OCF_RESKEY_reconnect_wait=1
 expect $OK alpha start
