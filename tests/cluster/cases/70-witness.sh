@@ -22,7 +22,8 @@ stage_witnesses() {
 		cluster_start alpha beta
 		on alpha pcs stonith create clients fence_clientprobe \
 			"witnesses=$(witness_list)" \
-			key_file=/etc/remus/witness.key
+			key_file=/etc/remus/witness.key \
+			meta failure-timeout=10s
 		on alpha pcs stonith delete power
 		# A standby that is stopped for want of quorum has lost its
 		# epoch.

@@ -59,7 +59,9 @@ case_w_client_all() {
 	for c in "$P" "$B"; do
 		plug "$c" svc
 	done
-	clean_settled
+	# Both may have failed to start the device of the clients, one maybe
+	# only now: its failure-timeout brings it back.
+	settled
 	stays_at "$P" 5
 	watch_goes_on
 	watch_end vm1 "$P"
