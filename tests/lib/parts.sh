@@ -99,6 +99,18 @@ t_cases() {
 	return "$rc"
 }
 
+# Where cmocka saw the first failure, or else the last line.
+t_why() { # LOG
+	local what where
+	what=$(sed -n '/^\[  ERROR   \] --- \(.*\)/{s//\1/p;q}' "$1")
+	where=$(sed -n '/^\[   LINE   \] --- \(.*\): error.*/{s//\1/p;q}' "$1")
+	if [ -n "$what$where" ]; then
+		echo "${where##*/}: $what"
+	else
+		tail -n 1 "$1"
+	fi
+}
+
 # The lines PASS:, FAIL:, SKIP:, ERROR:, XPASS: that automake prints.
 t_make_check() {
 	local dir=$1 log rc=0 kind test counted=0 why
@@ -116,7 +128,7 @@ t_make_check() {
 			t_count skip "$test" "${why:-no reason given}"
 			;;
 		*)
-			t_count fail "$test"
+			t_count fail "$test" "$(t_why "$dir/${test%.sh}.log")"
 			t_show "$test" "$dir/${test%.sh}.log"
 			;;
 		esac
