@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# a PV guest on a real Xen, in emulation; the streams of xl save and xl remus
-# when: asked
+# guests on a real Xen, in emulation: streams, and what protects them
+# when: all
 
-t_cases "$SRC/tests/xen/run"
+# What fits beside all the rest; xen-more has the others.
+t_cases "$SRC/tests/xen/run" host guest stream_redis failover

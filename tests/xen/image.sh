@@ -8,7 +8,8 @@
 #     XEN_STOCK        the same version's sister as Debian ships it, without
 #     XEN_DISK         a root file system (ext4) with Xen's tools, a cluster's
 #                      software and what the product's programs load
-#     XEN_KERNEL       Debian's kernel, for the hosts and for PV guests
+#     XEN_KERNEL       Debian's kernel, for the hosts, and for PV and PVH guests
+#     XEN_BZIMAGE      the same as an HVM guest's BIOS loads it
 #     XEN_MODULES      its modules that are needed before there is a root
 #     XEN_PYTHON       Xen's python, with the classes of its stream verifier
 #
@@ -20,7 +21,7 @@
 # Needs packages, common and guest.
 
 XEN_VERSION=4.17
-XEN_PACKAGES="xen-utils-$XEN_VERSION xenstore-utils
+XEN_PACKAGES="xen-utils-$XEN_VERSION xenstore-utils qemu-system-xen
 	bash busybox-static ca-certificates dropbear-bin iproute2 jq kmod procps
 	psmisc strace tcpdump nftables iputils-ping redis-tools util-linux
 	corosync pacemaker pacemaker-cli-utils pcs resource-agents
@@ -127,7 +128,8 @@ xen_root_kernel() {
 	dpkg -x "$tmp"/linux-image-*.deb "$tmp/kernel"
 	mkdir -p "$tmp/root/lib/modules" "$tmp/out/modules"
 	cp -a "$tmp"/kernel/lib/modules/* "$tmp/root/lib/modules/"
-	guest_unpack_kernel "$tmp"/kernel/boot/vmlinuz-* \
+	cp "$tmp"/kernel/boot/vmlinuz-* "$tmp/out/vmlinuz"
+	guest_unpack_kernel "$tmp/out/vmlinuz" \
 		>"$tmp/out/vmlinux" || :
 	[ "$(head -c 4 "$tmp/out/vmlinux")" = $'\x7fELF' ] || return 1
 	for m in $XEN_INITRD_MODULES xen-netfront; do
@@ -233,6 +235,8 @@ xen_image() {
 	XEN_STOCK=$XEN_HYPERVISOR/xen-stock
 	# shellcheck disable=SC2034
 	XEN_KERNEL=$XEN_DISK/vmlinux
+	# shellcheck disable=SC2034
+	XEN_BZIMAGE=$XEN_DISK/vmlinuz
 	# shellcheck disable=SC2034
 	XEN_MODULES=$XEN_DISK/modules
 	# shellcheck disable=SC2034

@@ -15,12 +15,13 @@
 #   xen_power NAME            a host is switched on
 #   xen_wait NAME             ... and has come up
 #   xen_kill NAME             the power fails
+#   hosts NAME...             these are up, and without a guest
 #   xen_on NAME CMD...        run a command in its dom0, with its exit code;
 #                             standard input and output go through
 #   xen_put NAME FILE PATH    copy there (keeps the mode)
 #   xen_get NAME PATH FILE    copy back
 #   xen_config NAME [LINE...] print an xl.cfg of a PV guest; XEN_VM, XEN_VM_IP,
-#                             XEN_MEMORY, XEN_LOAD, XEN_TYPE (pv, pvh)
+#                             XEN_MEMORY, XEN_LOAD, XEN_TYPE (pv, pvh, hvm)
 #   xen_create NAME [LINE...] ... and start it on host NAME; the file stays there
 #                             as /etc/xen/GUEST.cfg
 #   xen_destroy NAME          end the guest
@@ -142,6 +143,9 @@ xen_make_disk() {
 	install -m 644 "$LAB_DIR/key.pub" "$root/key.pub"
 	cp "$XEN_KERNEL" "$root/guest/vmlinux"
 	xen_guest_initrd >"$root/guest/initrd"
+	# For HVM, where an emulated BIOS takes minutes to read them.
+	cp "$XEN_BZIMAGE" "$root/guest/vmlinuz"
+	gzip -9 <"$root/guest/initrd" >"$root/guest/initrd.gz"
 	[ -z "${XEN_ROOT:-}" ] || cp -a "$XEN_ROOT" "$root/root"
 	mb=$(du -sm "$root" | cut -f 1)
 	truncate -s $((mb + mb / 8 + 16))M "$LAB_DIR/disk"
@@ -225,6 +229,19 @@ xen_wait() {
 	warn "$name is up, after $((($(now_ms) - begin) / 1000)) s"
 }
 
+hosts() {
+	local h d
+	for h in "$@"; do
+		xen_pid "$h" >/dev/null || xen_power "$h"
+	done
+	for h in "$@"; do
+		xen_wait "$h"
+		for d in $(xen_guests "$h"); do
+			xen_on "$h" xl destroy "$d" </dev/null
+		done
+	done
+}
+
 xen_ssh() { ip netns exec "$LAB_SWITCH" ssh -F "$LAB_DIR/ssh_config" "$@"; }
 
 # ssh hands the other side a line for its shell: the words are quoted for it.
@@ -244,7 +261,8 @@ xen_get() {
 	local size
 	xen_listen "$3"
 	# shellcheck disable=SC2016
-	xen_on "$1" sh -c 'busybox nc 10.77.9.254 5001 <"$1"' - "$2" </dev/null
+	xen_on "$1" bash -c 'cat "$1" >/dev/tcp/10.77.9.254/5001' - "$2" \
+		</dev/null
 	wait "$XEN_LISTEN"
 	size=$(xen_on "$1" stat -L -c %s "$2" </dev/null)
 	[ "$size" = "$(stat -c %s "$3")" ] || die "$1: $2 did not come whole"
@@ -332,21 +350,25 @@ host_spawn() {
 
 # Deadlines are made for hosts that are not emulated.
 wait_until() { wait_until_patiently $(($1 * XEN_PATIENCE)) "${@:2}"; }
+ctl() { host_exec "$1" remusctl -t 600 "${@:2}" </dev/null; }
 
 # ---- guests ----
 
 xen_config() {
+	local type=${XEN_TYPE:-pv} kernel=vmlinux initrd=initrd vif=""
+	[ "$type" != hvm ] || kernel=vmlinuz initrd=initrd.gz vif=,type=vif
 	cat <<-END
 	name = "$XEN_VM"
-	type = "${XEN_TYPE:-pv}"
-	kernel = "/lab/guest/vmlinux"
-	ramdisk = "/lab/guest/initrd"
+	type = "$type"
+	kernel = "/lab/guest/$kernel"
+	ramdisk = "/lab/guest/$initrd"
 	extra = "console=hvc0 quiet panic=-1 rdinit=/init-xen remus.ip=$XEN_VM_IP/24 remus.gw=$XEN_CLIENT_IP${XEN_LOAD:+ remus.load=$XEN_LOAD}"
 	memory = ${XEN_MEMORY:-128}
 	vcpus = 1
-	vif = [ "mac=00:16:3e:77:02:10,bridge=br0" ]
+	vif = [ "mac=00:16:3e:77:02:10,bridge=br0$vif" ]
 	on_crash = "preserve"
 	END
+	[ "$type" != hvm ] || printf '%s\n' 'vga = "none"' 'vnc = 0' 'usb = 0'
 	[ $# -eq 0 ] || printf '%s\n' "$@"
 }
 
