@@ -56,7 +56,7 @@ static inline uint64_t xrle_diff(const uint8_t *old, const uint8_t *new)
 
 #include "codec_xrle_impl.h"
 
-static const struct xrle_impl impl_scalar = {"scalar", encode, decode};
+static const struct xrle_impl impl_scalar = {"scalar", encode, decode, copy};
 
 /* In files of their own; without a name when the compiler had no such flags. */
 extern const struct xrle_impl xrle_impl_sse2, xrle_impl_avx2, xrle_impl_avx512;
@@ -121,6 +121,11 @@ int xrle_encode(uint8_t *dst, size_t cap, const uint8_t *old,
 int xrle_decode(uint8_t *page, const uint8_t *src, size_t len)
 {
 	return best()->decode(page, src, len);
+}
+
+void page_copy(uint8_t *dst, const uint8_t *src)
+{
+	best()->copy(dst, src);
 }
 
 bool page_is_zero(const uint8_t *page)

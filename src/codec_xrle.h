@@ -73,6 +73,7 @@ struct xrle_impl {
 	int (*encode)(uint8_t *dst, size_t cap, const uint8_t *old,
 		      const uint8_t *new);
 	int (*decode)(uint8_t *page, const uint8_t *src, size_t len);
+	void (*copy)(uint8_t *dst, const uint8_t *src); /* page_copy() */
 };
 
 /* Those that this CPU can run, the plainest first, the one that xrle_encode()
@@ -81,5 +82,8 @@ const struct xrle_impl *const *xrle_impls(size_t *count);
 
 bool page_is_zero(const uint8_t *page);
 bool page_equal(const uint8_t *a, const uint8_t *b);
+/* memcpy() of a page, faster where page follows page into a payload.  dst and
+ * src must not overlap. */
+void page_copy(uint8_t *dst, const uint8_t *src);
 
 #endif

@@ -73,10 +73,10 @@ static inline void xrle_xor_wide(uint8_t *dst, const uint8_t *a,
 
 #include "codec_xrle_impl.h"
 
-const struct xrle_impl xrle_impl_avx2 = {"avx2", encode, decode};
+const struct xrle_impl xrle_impl_avx2 = {"avx2", encode, decode, copy};
 
 #else
 
-const struct xrle_impl xrle_impl_avx2 = {NULL, NULL, NULL};
+const struct xrle_impl xrle_impl_avx2 = {NULL, NULL, NULL, NULL};
 
 #endif

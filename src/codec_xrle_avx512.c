@@ -53,10 +53,10 @@ static inline void xrle_xor_wide(uint8_t *dst, const uint8_t *a,
 
 #include "codec_xrle_impl.h"
 
-const struct xrle_impl xrle_impl_avx512 = {"avx512bw", encode, decode};
+const struct xrle_impl xrle_impl_avx512 = {"avx512bw", encode, decode, copy};
 
 #else
 
-const struct xrle_impl xrle_impl_avx512 = {NULL, NULL, NULL};
+const struct xrle_impl xrle_impl_avx512 = {NULL, NULL, NULL, NULL};
 
 #endif

@@ -23,7 +23,10 @@
 
 #define BLOCK_BYTES 64
 #define BLOCKS (REMUS_PAGE_SIZE / BLOCK_BYTES)
-#define NEXT_BYTES 1024 /* by measurement */
+/* Of each of the next two pages, by measurement: at once, and for each block
+ * whose runs are written. */
+#define NEXT_BYTES 512
+#define NEXT_BLOCK_BYTES 256
 
 #ifndef XRLE_WIDE
 #define XRLE_WIDE 16
@@ -184,18 +187,20 @@ static inline bool put_block(struct xrle_out *o, unsigned int base,
 	return true;
 }
 
-/* What begins the pages behind these two: likely they come next, and memory has
- * nothing to do while the runs of these are written.  A guess costs little when
- * it is wrong, and an address that is not mapped nothing at all; a number, for
- * there need not be such an object. */
-static inline void fetch_next(const uint8_t *old, const uint8_t *new)
+/* Of the pages behind these two `bytes` from `at` on: likely they come next, and
+ * memory has nothing to do while the runs of these are written.  A guess costs
+ * little when it is wrong, and an address that is not mapped nothing at all; a
+ * number, for there need not be such an object. */
+static inline void fetch_next(const uint8_t *old, const uint8_t *new, size_t at,
+			      size_t bytes)
 {
 	uintptr_t a = (uintptr_t)old + REMUS_PAGE_SIZE;
 	uintptr_t b = (uintptr_t)new + REMUS_PAGE_SIZE;
+	size_t end = at + bytes;
 
-	for (unsigned int i = 0; i < NEXT_BYTES; i += BLOCK_BYTES) {
-		__builtin_prefetch((const void *)(a + i));
-		__builtin_prefetch((const void *)(b + i));
+	for (; at < end && at < REMUS_PAGE_SIZE; at += BLOCK_BYTES) {
+		__builtin_prefetch((const void *)(a + at));
+		__builtin_prefetch((const void *)(b + at));
 	}
 }
 
@@ -206,12 +211,17 @@ static inline int encode(uint8_t *dst, size_t cap, const uint8_t *old,
 			     .new = new};
 	uint64_t blocks = xrle_blocks(old, new);
 	unsigned int start = 0, open = 0;
+	size_t fetched = NEXT_BYTES;
 
 	if (blocks != 0)
-		fetch_next(old, new);
+		fetch_next(old, new, 0, NEXT_BYTES);
 	for (; blocks != 0; blocks &= blocks - 1) {
 		unsigned int i = (unsigned int)__builtin_ctzll(blocks);
 
+		/* As much as there is to do meanwhile: all at once, loads
+		 * would wait behind it. */
+		fetch_next(old, new, fetched, NEXT_BLOCK_BYTES);
+		fetched += NEXT_BLOCK_BYTES;
 		if (!put_block(&o, i * BLOCK_BYTES, runs_of(old, new, i),
 			       &start, &open))
 			return -ENOSPC;
@@ -323,4 +333,26 @@ static inline int decode(uint8_t *page, const uint8_t *src, size_t src_bytes)
 		src += len;
 	}
 	return 0;
+}
+
+/* Not one memcpy(): as one instruction, which it often is, it would let nothing
+ * of the next page be fetched meanwhile.  The wider the registers, the fewer
+ * instructions, and the more of the page is under way from memory at once. */
+static inline void copy(uint8_t *dst, const uint8_t *src)
+{
+	typedef uint64_t wide __attribute__((vector_size(XRLE_WIDE)));
+	wide a, b, c, d;
+
+	for (size_t i = 0; i < REMUS_PAGE_SIZE; i += 4 * XRLE_WIDE) {
+		memcpy(&a, src + i, sizeof(a));
+		memcpy(&b, src + i + XRLE_WIDE, sizeof(b));
+		memcpy(&c, src + i + 2 * XRLE_WIDE, sizeof(c));
+		memcpy(&d, src + i + 3 * XRLE_WIDE, sizeof(d));
+		memcpy(dst + i, &a, sizeof(a));
+		memcpy(dst + i + XRLE_WIDE, &b, sizeof(b));
+		memcpy(dst + i + 2 * XRLE_WIDE, &c, sizeof(c));
+		memcpy(dst + i + 3 * XRLE_WIDE, &d, sizeof(d));
+		/* nor is the compiler to make one of it */
+		__asm__ volatile("" : : : "memory");
+	}
 }

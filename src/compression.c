@@ -5,7 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
-#define DOUBLED_MAX 5
+#define DOUBLED_MAX 4
+#define AGE_MAX 32
 /* So little is as good as nothing: heartbeats, and what has just been sent. */
 #define UNSENT_FEW 4096u
 
@@ -43,12 +44,12 @@ enum compression compression_now(const struct compression_auto *a)
 
 static unsigned int patience(const struct compression_auto *a)
 {
-	return COMPRESSION_PATIENCE << a->doubled;
+	return COMPRESSION_CALM << a->doubled;
 }
 
 static void change(struct compression_auto *a, bool tight)
 {
-	if (tight && a->again && a->lasted >= COMPRESSION_PATIENCE)
+	if (tight && a->again && a->lasted >= COMPRESSION_CALM)
 		a->doubled = 0;
 	else if (tight && a->again && a->doubled < DOUBLED_MAX)
 		a->doubled++;
@@ -70,7 +71,10 @@ static void measure_rate(struct compression_auto *a,
 	    s->unsent_bytes <= UNSENT_FEW)
 		return;
 	rate = (uint64_t)((double)drained * 1e9 / (double)dt);
-	a->rate = a->rate == 0 ? rate : a->rate - a->rate / 4 + rate / 4;
+	/* One that has aged is no part of an average. */
+	a->rate = a->rate == 0 || a->age > 0 ? rate
+					     : a->rate - a->rate / 4 + rate / 4;
+	a->age = 0;
 }
 
 /* Would the bytes of the last checkpoint, had they been sent by fast, have left
@@ -79,9 +83,10 @@ static bool fast_would_do(const struct compression_auto *a,
 			  const struct compression_sample *s, uint64_t dt)
 {
 	double bytes = (double)(s->sent_bytes - a->last_sent);
+	double rate = (double)a->rate * (double)(1ull << a->age);
 
-	return a->rate == 0 || bytes * COMPRESSION_GAIN * 1e9 <=
-				       (double)a->rate * (double)dt / 2;
+	return a->rate == 0 ||
+	       bytes * COMPRESSION_GAIN * 1e9 <= rate * (double)dt / 2;
 }
 
 static void judge(struct compression_auto *a,
@@ -93,10 +98,13 @@ static void judge(struct compression_auto *a,
 	} else {
 		a->calm++;
 		a->behind = 0;
+		if (a->calm % COMPRESSION_CALM == 0 && a->age < AGE_MAX)
+			a->age++;
 	}
 	if (!a->tight && a->behind >= COMPRESSION_BEHIND)
 		change(a, true);
-	else if (a->tight && a->calm >= patience(a) &&
+	else if (a->tight && a->calm >= COMPRESSION_CALM &&
+		 a->lasted >= patience(a) &&
 		 (s->encode_ns > dt / 2 || fast_would_do(a, s, dt)))
 		change(a, false);
 }

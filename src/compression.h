@@ -14,15 +14,19 @@
  *                   at COMPRESSION_BEHIND checkpoints in a row, or a frame
  *                   found the connection's queue full: the link is behind by
  *                   more than an interval.
- *   tight -> fast   when nothing was, `patience` checkpoints in a row, and
+ *   tight -> fast   when tight has lasted for `patience` checkpoints, nothing
+ *                   was unsent at the last COMPRESSION_CALM of them, and
  *                   either (if the link's rate is known) COMPRESSION_GAIN times
  *                   the bytes of the last one would take at most half an
  *                   interval, or encoding it took more than half of one: then
  *                   it is the processor that checkpoints wait for.
  *
- * patience is COMPRESSION_PATIENCE; it doubles, up to 32 times, whenever fast
- * lasted for less than that, so that a link between the two is not tried over
- * and over.  off is never chosen: fast sends a page as it is when that is
+ * patience is COMPRESSION_CALM, doubled up to COMPRESSION_CALM * 16 whenever
+ * fast lasted for less than COMPRESSION_CALM, so that a link between the two is
+ * not tried over and over.  The link's rate is seen only while something
+ * queues; it is taken for twice as much with each further COMPRESSION_CALM
+ * checkpoints without a queue, until it is seen again, so that a link that has
+ * become wide is found.  off is never chosen: fast sends a page as it is when that is
  * shorter, and costs hardly more than its copying then.
  *
  * Pure: no clocks, no system calls.
@@ -45,7 +49,7 @@ int compression_from_str(const char *name, enum compression *out);
 #define COMPRESSION_NAMES "off|fast|tight|auto|on" /* for messages */
 
 #define COMPRESSION_BEHIND 3u
-#define COMPRESSION_PATIENCE 32u
+#define COMPRESSION_CALM 32u
 #define COMPRESSION_GAIN 4u
 
 /* Zeroed it is ready, and fast. */
@@ -57,7 +61,8 @@ struct compression_auto {
 	unsigned int lasted;   /* checkpoints in the present mode */
 	unsigned int doubled;  /* times that patience was doubled */
 	uint64_t last_ns, last_sent, last_unsent;
-	uint64_t rate;	       /* bytes a second; 0: not known */
+	uint64_t rate;	       /* bytes a second, as seen; 0: never */
+	unsigned int age;      /* times that it was doubled since */
 };
 
 /* What is known when a checkpoint is about to be encoded. */

@@ -34,7 +34,8 @@
  * a PVH guest lie far apart.  What else the stream has is the device state, and
  * names the places too (xen_state.h): the domain's configuration as libxl
  * writes it, types of all pages, the records before the first page, and those
- * of this epoch, byte by byte.
+ * of this epoch, byte by byte; those of an HVM guest's device model too, which
+ * libxl's suspend stops and has it save its state (xen_libxl_save.c).
  *
  * The backup.  What is committed is in the receiver's image, and nowhere else:
  * S2 and S3 hang on that alone.  Beside it a domain is kept ready, NAME--standby,
@@ -57,10 +58,11 @@
  * was left behind by both, killed at once, is destroyed by the next standby().
  * Its frames have been held by the kernel's plug all the time.
  *
- * Refused, each with its reason: HVM; PV under a hypervisor without shadow
- * paging; a writable disk, since what a domain writes there is not held back;
- * another number of vifs than one; passed-through devices; more memory than the
- * definition says.
+ * Refused, each with its reason: PV under a hypervisor without shadow paging;
+ * HVM with an emulated network card, whose output goes past the gate, with its
+ * device model elsewhere than in dom0, or nested; a writable disk, since what a
+ * domain writes there is not held back; another number of vifs than one;
+ * passed-through devices; more memory than the definition says.
  */
 #ifndef REMUS_DRIVER_XEN_H
 #define REMUS_DRIVER_XEN_H

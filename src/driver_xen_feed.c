@@ -42,19 +42,7 @@ struct writing {
 
 static int write_all(void *ctx, const void *data, size_t bytes)
 {
-	const uint8_t *at = data;
-
-	while (bytes > 0) {
-		ssize_t n = write(*(int *)ctx, at, bytes);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0) {
-			at += n;
-			bytes -= (size_t)n;
-		}
-	}
-	return 0;
+	return write_fully(*(int *)ctx, data, bytes);
 }
 
 static int write_change(const struct writing *w, int out)

@@ -30,9 +30,17 @@ struct page_cache {
 	uint64_t random; /* state of the sequence that picks victims */
 };
 
-static uint8_t *place(struct page_cache *c, uint64_t i)
+static uint8_t *place(const struct page_cache *c, uint64_t i)
 {
 	return c->pages + i * REMUS_PAGE_SIZE;
+}
+
+/* The first ways of all sets come first: as long as there is room, pages that
+ * follow each other lie behind each other, and are fetched from memory so. */
+static uint8_t *place_in_set(const struct page_cache *c, uint64_t set,
+			     unsigned int way)
+{
+	return place(c, way * c->sets + set);
 }
 
 static int alloc_flat(struct page_cache *c)
@@ -100,6 +108,11 @@ void page_cache_destroy(struct page_cache *c)
 	free(c);
 }
 
+void page_cache_use_huge_pages(struct page_cache *c)
+{
+	(void)madvise(c->pages, c->places * REMUS_PAGE_SIZE, MADV_HUGEPAGE);
+}
+
 /* xorshift64*, top bits: the same everywhere, which is all that matters. */
 static unsigned int pick(struct page_cache *c, unsigned int n)
 {
@@ -138,7 +151,7 @@ static unsigned int find_victim(struct page_cache *c, uint64_t set)
 	return (unsigned int)__builtin_ctz(unmarked);
 }
 
-uint8_t *page_cache_lookup(struct page_cache *c, gfn_t gfn)
+static uint8_t *look_up(const struct page_cache *c, gfn_t gfn, uint8_t *marks)
 {
 	uint64_t set;
 	unsigned int way;
@@ -151,8 +164,19 @@ uint8_t *page_cache_lookup(struct page_cache *c, gfn_t gfn)
 	way = find(c, set, gfn);
 	if (way == PAGE_CACHE_WAYS)
 		return NULL;
-	c->marks[set] |= (uint8_t)(1u << way);
-	return place(c, set * PAGE_CACHE_WAYS + way);
+	if (marks != NULL)
+		marks[set] |= (uint8_t)(1u << way);
+	return place_in_set(c, set, way);
+}
+
+uint8_t *page_cache_lookup(struct page_cache *c, gfn_t gfn)
+{
+	return look_up(c, gfn, c->marks);
+}
+
+const uint8_t *page_cache_peek(const struct page_cache *c, gfn_t gfn)
+{
+	return look_up(c, gfn, NULL);
 }
 
 static uint8_t *insert_flat(struct page_cache *c, gfn_t gfn)
@@ -183,7 +207,7 @@ uint8_t *page_cache_insert(struct page_cache *c, gfn_t gfn)
 			c->count++;
 		*tag = gfn + 1;
 	}
-	return place(c, set * PAGE_CACHE_WAYS + way);
+	return place_in_set(c, set, way);
 }
 
 void page_cache_drop(struct page_cache *c, gfn_t gfn)

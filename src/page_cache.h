@@ -55,6 +55,9 @@ struct page_cache;
 int page_cache_create(struct page_cache **out, uint64_t npages,
 		      uint64_t cache_bytes);
 void page_cache_destroy(struct page_cache *c); /* NULL is allowed */
+/* Before the first insert: take memory in huge pages, if the kernel has some.
+ * The first copy of a guest is written several times as fast. */
+void page_cache_use_huge_pages(struct page_cache *c);
 
 /* In all of these gfn must be below npages (assert).  A returned pointer is to
  * REMUS_PAGE_SIZE bytes, aligned to that, which the caller may read and
@@ -62,6 +65,9 @@ void page_cache_destroy(struct page_cache *c); /* NULL is allowed */
 
 /* The content kept for gfn, which is marked as used; NULL when absent. */
 uint8_t *page_cache_lookup(struct page_cache *c, gfn_t gfn);
+
+/* The same without marking it: no part of the sequence. */
+const uint8_t *page_cache_peek(const struct page_cache *c, gfn_t gfn);
 
 /* A place for gfn, never NULL.  When gfn was absent, another page may have been
  * given up for it, and the place's content is unspecified: the caller must

@@ -11,17 +11,35 @@
 #include "varint.h"
 #include "wire.h"
 
-/* Fast enough not to be what checkpoints wait for, and still smaller than level
- * 1 makes of the bare XOR. */
-#define LEVEL (-1)
-/* And for whole pages: half the time, and most of the gain. */
-#define LEVEL_RAW (-8)
+/*
+ * How zstd is told to go about it; 0: as is usual for the level.  By measurement,
+ * as page_pack.h's numbers.
+ *
+ * What XOR-RLE leaves is short, and is found again a little before in other
+ * pages: short matches and a small table, which stays in the first cache and is
+ * cleared for each payload.  Negative levels leave the literals as they are: to
+ * code them takes a quarter of the time, and is worth less than short matches.
+ * Where nothing much was found, the literals are nearly all there is: then they
+ * are coded after all, unless that is too little to pay for the codes.
+ *
+ * Of pages rewritten as a whole there is so much that they are what takes the
+ * time.  They are packed fast; long matches, which give most of the gain, are
+ * found all the same.  What comes the first time waits for the link, no guest
+ * for it: there every byte counts.
+ */
+static const struct how {
+	int level, strategy, hash_log, min_match;
+} how_delta = { -1, ZSTD_fast, 9, 4 },
+  how_literals = { 1, ZSTD_fast, 9, 6 },
+  how_raw = { -16, 0, 0, 0 },
+  how_first = { 1, 0, 0, 0 };
+#define LITTLE ((size_t)12 << 10)
 /* version and records */
 #define HEADER_MAX (1 + VARINT_BYTES_MAX)
 
 struct page_packer {
 	ZSTD_CCtx *zstd;
-	int level; /* that it is set to */
+	const struct how *how; /* it is set to; NULL: to no whole one */
 };
 
 struct page_unpacker {
@@ -29,14 +47,22 @@ struct page_unpacker {
 	uint8_t *buf; /* WIRE_PAYLOAD_MAX bytes, from the first packed one on */
 };
 
-static bool set_level(struct page_packer *p, int level)
+static bool set(ZSTD_CCtx *zstd, ZSTD_cParameter which, int value)
 {
-	if (p->level == level)
+	return !ZSTD_isError(ZSTD_CCtx_setParameter(zstd, which, value));
+}
+
+static bool set_how(struct page_packer *p, const struct how *how)
+{
+	if (p->how == how)
 		return true;
-	if (ZSTD_isError(ZSTD_CCtx_setParameter(
-		    p->zstd, ZSTD_c_compressionLevel, level)))
+	p->how = NULL;
+	if (!set(p->zstd, ZSTD_c_compressionLevel, how->level) ||
+	    !set(p->zstd, ZSTD_c_strategy, how->strategy) ||
+	    !set(p->zstd, ZSTD_c_hashLog, how->hash_log) ||
+	    !set(p->zstd, ZSTD_c_minMatch, how->min_match))
 		return false;
-	p->level = level;
+	p->how = how;
 	return true;
 }
 
@@ -47,7 +73,7 @@ int page_packer_new(struct page_packer **out)
 	if (p == NULL)
 		return -ENOMEM;
 	p->zstd = ZSTD_createCCtx();
-	if (p->zstd == NULL || !set_level(p, LEVEL)) {
+	if (p->zstd == NULL || !set_how(p, &how_delta)) {
 		page_packer_free(p);
 		return -ENOMEM;
 	}
@@ -83,22 +109,32 @@ static int pack(struct page_packer *p, uint8_t *dst, size_t cap,
 int page_pack(struct page_packer *p, uint8_t *dst, size_t cap,
 	      const uint8_t *payload, size_t len, uint64_t records)
 {
-	if (!set_level(p, LEVEL))
+	size_t poor = len / 4 * 3;
+	int n;
+
+	if (!set_how(p, &how_delta))
 		return -ENOSPC;
+	n = pack(p, dst, cap, payload, len, records);
+	/* With less room than that it would depend on cap what is taken. */
+	if (len < LITTLE || cap < poor || (n > 0 && (size_t)n < poor) ||
+	    !set_how(p, &how_literals))
+		return n;
 	return pack(p, dst, cap, payload, len, records);
 }
 
 int page_pack_written(struct page_packer *p, uint8_t *dst,
 		      const struct page_writer *w)
 {
-	size_t len = page_writer_bytes(w);
+	size_t len = page_writer_bytes(w), cap = len - 1;
 	uint64_t raw = w->records[PAGE_RAW], records = 0;
 
 	for (unsigned int k = 0; k < PAGE_KINDS; k++)
 		records += w->records[k];
-	if (!set_level(p, raw * REMUS_PAGE_SIZE > len / 4 * 3 ? LEVEL_RAW : LEVEL))
+	if (raw * REMUS_PAGE_SIZE <= len / 4 * 3)
+		return page_pack(p, dst, cap, w->buf, len, records);
+	if (!set_how(p, w->first > raw / 2 ? &how_first : &how_raw))
 		return -ENOSPC;
-	return pack(p, dst, len - 1, w->buf, len, records);
+	return pack(p, dst, cap, w->buf, len, records);
 }
 
 int page_unpacker_new(struct page_unpacker **out)

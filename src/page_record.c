@@ -20,6 +20,8 @@
 #define PROBES_NEXT 2
 #define FIRST_PROBE 2056
 #define SECOND_PROBE 40
+/* A longer delta costs more than the copy of a page that is at hand. */
+#define UPDATE_MAX 64
 
 enum { AT_HEADER = 0, AT_FIRST, AT_RECORD, FAILED };
 
@@ -77,17 +79,6 @@ static bool is_rewritten(const uint8_t *old, const uint8_t *new, size_t n)
 	return true;
 }
 
-/* Not one memcpy(): as one instruction, which it often is, it would let nothing
- * of the next page be fetched meanwhile. */
-static void copy_page(uint8_t *dst, const uint8_t *src)
-{
-	for (size_t i = 0; i < REMUS_PAGE_SIZE; i += 64) {
-		memcpy(dst + i, src + i, 64);
-		/* nor is the compiler to make one of it */
-		__asm__ volatile("" : : : "memory");
-	}
-}
-
 /* A delta as the body, at p.  Returns its bytes, 0 when the pages are equal, or
  * -ENOSPC. */
 static int put_delta(struct page_writer *w, uint8_t *p, const uint8_t *old,
@@ -112,6 +103,7 @@ static int put_delta(struct page_writer *w, uint8_t *p, const uint8_t *old,
 		return r;
 	if (r >= 0x80)
 		memmove(p + 2, p + 1, (size_t)r);
+	w->delta_bytes = (size_t)r;
 	return (int)varint_put(p, (uint64_t)r) + r;
 }
 
@@ -139,7 +131,7 @@ static size_t put_body(struct page_writer *w, uint8_t *p, const uint8_t *old,
 		*kind = PAGE_DELTA;
 		return (size_t)r;
 	}
-	copy_page(p, new);
+	page_copy(p, new);
 	*kind = PAGE_RAW;
 	return REMUS_PAGE_SIZE;
 }
@@ -171,10 +163,24 @@ int page_writer_add(struct page_writer *w, gfn_t gfn, const uint8_t *old,
 			 (gap < GAP_MORE ? gap : GAP_MORE));
 	w->used = (size_t)(p - w->buf);
 	w->next = gfn + 1;
+	w->last = chosen;
 	w->records[chosen]++;
+	w->first += chosen == PAGE_RAW && old == NULL;
 	if (kind != NULL)
 		*kind = chosen;
 	return 0;
+}
+
+void page_writer_update(const struct page_writer *w, uint8_t *page,
+			const uint8_t *new)
+{
+	if (w->last == PAGE_SAME)
+		return;
+	if (w->last == PAGE_DELTA && w->delta_bytes < UPDATE_MAX &&
+	    xrle_decode(page, w->buf + w->used - w->delta_bytes,
+			w->delta_bytes) == 0)
+		return;
+	page_copy(page, new);
 }
 
 void page_reader_init(struct page_reader *r, const uint8_t *buf, size_t len,
@@ -268,7 +274,7 @@ int page_record_apply(const struct page_record *rec, uint8_t *page)
 	case PAGE_RAW:
 		if (rec->data_bytes != REMUS_PAGE_SIZE)
 			return -EBADMSG;
-		copy_page(page, rec->data);
+		page_copy(page, rec->data);
 		return 0;
 	}
 	return -EBADMSG;

@@ -52,15 +52,18 @@ const char *page_kind_to_str(unsigned int kind);
 #define PAGE_WRITER_CAP_MIN (PAGE_PAYLOAD_HEADER_MAX + PAGE_RECORD_MAX)
 
 /* Private, but for records[], which may be read: records of each kind since
- * page_writer_init(); and for delta_max, which may be lowered after it: pages
- * with a longer delta go RAW (page_pack.h). */
+ * page_writer_init(), and first, those of RAW whose old content was not known;
+ * and for delta_max, which may be lowered after it: pages with a longer delta go
+ * RAW (page_pack.h). */
 struct page_writer {
 	uint8_t *buf;
 	size_t cap, used;
 	size_t delta_max;
+	enum page_kind last;  /* of the last page */
+	size_t delta_bytes;   /* if DELTA: the last of buf[0..used) */
 	bool rewritten;		      /* the last page was */
 	gfn_t next;		      /* lowest gfn that may come */
-	uint64_t records[PAGE_KINDS];
+	uint64_t records[PAGE_KINDS], first;
 };
 
 /* buf belongs to the writer until the caller has sent it; cap bytes, of which
@@ -92,6 +95,15 @@ void page_writer_init(struct page_writer *w, uint8_t *buf, size_t cap);
 int page_writer_add(struct page_writer *w, gfn_t gfn, const uint8_t *old,
 		    const uint8_t *new, unsigned int kinds,
 		    enum page_kind *kind);
+
+/*
+ * Behind a page_writer_add() that returned 0: make the new content of the page
+ * at `page`, which holds what was its old content then (any, if that was NULL).
+ * The same as copying new[4096], but memory is written only where something
+ * changed, and most of a page did not.
+ */
+void page_writer_update(const struct page_writer *w, uint8_t *page,
+			const uint8_t *new);
 
 /* Bytes of the payload so far; 0 before the first record: there is no payload
  * without a record. */

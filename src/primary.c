@@ -416,6 +416,7 @@ static int primary_setup(struct primary *p)
 		.npages = npages,
 		.cache_bytes = cfg->cache_bytes,
 		.compression = cfg->compression,
+		.threads = cfg->encode_threads,
 		.events = &sender_events,
 		.ctx = p,
 	};

@@ -49,6 +49,7 @@ void primary_status(const struct primary *p, struct vm_status *out)
 	out->bytes_raw = ss.bytes_raw;
 	out->bytes_sent = ss.bytes_sent;
 	out->codec = ss.compression;
+	out->encode_threads = ss.threads;
 	out->sync_bytes_raw = ss.live_bytes_raw;
 	out->sync_bytes_sent = ss.live_bytes_sent;
 	out->lag_ms = lag_ms(p);

@@ -107,11 +107,27 @@ static int for_each_record(struct receiver *r, const uint8_t *payload,
 	return more;
 }
 
+/* Where a record is applied: staged, and with its old content, only if it must
+ * be. */
+static uint8_t *place_of(struct receiver *r, const struct page_record *rec)
+{
+	if (r->direct)
+		return r->image + (size_t)rec->gfn * REMUS_PAGE_SIZE;
+	switch (rec->kind) {
+	case PAGE_SAME:
+		return stage_look(r->stage, rec->gfn);
+	case PAGE_ZERO:
+	case PAGE_RAW:
+		return stage_blank(r->stage, rec->gfn);
+	case PAGE_DELTA:
+		break;
+	}
+	return stage_page(r->stage, rec->gfn);
+}
+
 static int take_page(struct receiver *r, const struct page_record *rec)
 {
-	uint8_t *page = r->direct
-			? r->image + (size_t)rec->gfn * REMUS_PAGE_SIZE
-			: stage_page(r->stage, rec->gfn);
+	uint8_t *page = place_of(r, rec);
 	int rc = page_record_apply(rec, page);
 
 	if (rc < 0)

@@ -10,6 +10,9 @@
 
 static bool can_pack(struct record_frame *f)
 {
+	if (f->pool != NULL)
+		return f->queue != NULL ||
+		       pack_queue_new(&f->queue, f->pool) == 0;
 	if (f->records == NULL)
 		f->records = malloc(PAGE_PACK_RECORDS_BYTES);
 	if (f->packer == NULL && page_packer_new(&f->packer) < 0)
@@ -17,15 +20,31 @@ static bool can_pack(struct record_frame *f)
 	return f->records != NULL && f->packer != NULL;
 }
 
+static int begin_in_queue(struct record_frame *f)
+{
+	uint8_t *records = pack_queue_begin(f->queue);
+
+	if (records == NULL)
+		return -EBUSY;
+	f->frame = NULL;
+	page_writer_init(&f->w, records, PAGE_PACK_RECORDS_BYTES);
+	f->w.delta_max = PAGE_PACK_DELTA_MAX;
+	return 0;
+}
+
 int record_frame_begin(struct record_frame *f, struct conn *c, bool packed)
 {
 	size_t cap, most;
 
 	f->conn = c;
+	f->packed = packed && can_pack(f);
+	if (f->packed && f->queue != NULL)
+		return begin_in_queue(f);
+	if (f->queue != NULL && !pack_queue_empty(f->queue))
+		return -EBUSY;
 	f->frame = conn_reserve(c, RECORD_FRAME_MIN + RECORD_FRAME_SPARE, &cap);
 	if (f->frame == NULL)
 		return -EAGAIN;
-	f->packed = packed && can_pack(f);
 	/* Packed or not, the records must fit: packing may be no gain. */
 	cap -= WIRE_HEADER_BYTES + RECORD_FRAME_SPARE;
 	most = f->packed ? PAGE_PACK_RECORDS_BYTES : RECORD_FRAME_BYTES;
@@ -37,11 +56,16 @@ int record_frame_begin(struct record_frame *f, struct conn *c, bool packed)
 	return 0;
 }
 
-size_t record_frame_commit(struct record_frame *f, unsigned int type)
+size_t record_frame_commit(struct record_frame *f, unsigned int type, bool more)
 {
 	size_t bytes = page_writer_bytes(&f->w);
-	uint8_t *payload = f->frame + WIRE_HEADER_BYTES;
+	uint8_t *payload;
 
+	if (f->frame == NULL) {
+		pack_queue_commit(f->queue, &f->w, type, more);
+		return 0;
+	}
+	payload = f->frame + WIRE_HEADER_BYTES;
 	if (f->packed) {
 		int n = page_pack_written(f->packer, payload, &f->w);
 
@@ -57,10 +81,46 @@ size_t record_frame_commit(struct record_frame *f, unsigned int type)
 	return bytes;
 }
 
+int record_frame_push(struct record_frame *f, struct conn *c, size_t *bytes)
+{
+	struct packed_payload p;
+	int rc;
+
+	if (f->queue == NULL)
+		return 0;
+	while ((rc = pack_queue_first(f->queue, &p)) == 0) {
+		size_t cap, n = WIRE_HEADER_BYTES + p.bytes;
+		uint8_t *frame = conn_reserve(c, n + RECORD_FRAME_SPARE, &cap);
+
+		if (frame == NULL)
+			return -EAGAIN;
+		wire_put_header(frame, p.type, p.bytes);
+		memcpy(frame + WIRE_HEADER_BYTES, p.data, p.bytes);
+		conn_commit(c, n);
+		pack_queue_pop(f->queue);
+		*bytes += n;
+	}
+	return rc == -ENOENT ? 0 : rc;
+}
+
+void record_frame_drop(struct record_frame *f)
+{
+	if (f->queue != NULL)
+		pack_queue_drop(f->queue);
+}
+
+void record_frame_rest(struct record_frame *f)
+{
+	if (f->queue == NULL || pack_queue_empty(f->queue))
+		record_frame_release(f);
+}
+
 void record_frame_release(struct record_frame *f)
 {
 	page_packer_free(f->packer);
 	free(f->records);
+	pack_queue_free(f->queue);
 	f->packer = NULL;
 	f->records = NULL;
+	f->queue = NULL;
 }

@@ -109,15 +109,19 @@ static void rows_epochs(FILE *f, const json_t *s)
 
 static void rows_traffic(FILE *f, const json_t *s)
 {
-	char raw[32], sent[32], rss[32];
+	char raw[32], sent[32], rss[32], threads[32] = "";
 
+	if (show_num(s, "encode_threads") > 1)
+		snprintf(threads, sizeof(threads), ", %lld threads",
+			 show_num(s, "encode_threads"));
 	fprintf(f, "  %-10s %s sent for %s of pages: ratio %.2f, compression "
-		"%s, now %s\n", "traffic",
+		"%s, now %s%s\n", "traffic",
 		show_bytes((double)show_num(s, "bytes_sent"), sent,
 			   sizeof(sent)),
 		show_bytes((double)show_num(s, "bytes_raw"), raw, sizeof(raw)),
 		json_number_value(json_object_get(s, "ratio")),
-		show_str(s, "compression_mode"), show_str(s, "codec"));
+		show_str(s, "compression_mode"), show_str(s, "codec"),
+		threads);
 	fprintf(f, "  %-10s %s, %s: held %lld, released %lld, dropped %lld\n",
 		"gate", show_str(json_object_get(s, "gate"), "name"),
 		show_str(json_object_get(s, "gate"), "state"),

@@ -1,62 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+/* sender.c - see sender.h: the sender's life, pages, and its part of the loop. */
 #include "sender.h"
 
 #include <errno.h>
+#include <qb/qblog.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "digest.h"
-#include "loop.h"
+#include "sender_priv.h"
 #include "util.h"
-#include "page_cache.h"
-#include "page_record.h"
-#include "record_frame.h"
-#include "wire.h"
 
-enum job { JOB_NONE = 0, JOB_LIVE, JOB_CAPTURE };
-
-struct sender {
-	struct sender_params p;
-	struct conn *conn;
-	struct page_cache *cache;
-	struct digest *digest;
-	struct loop_soon soon; /* the next slice */
-	bool takes_output, takes_packed; /* the backup */
-	struct compression_auto chooser;
-	struct record_frame frame;
-	struct segments *output;
-
-	/* the open epoch */
-	bool open;
-	bool begun; /* and its BEGIN is queued */
-	struct wire_begin begin;
-	uint64_t epoch, base_chain, records;
-	struct page_bitmap *sent;
-
-	/* what is being sent */
-	enum job job;
-	struct page_bitmap *todo;      /* JOB_LIVE */
-	const struct capture *capture; /* JOB_CAPTURE */
-	uint64_t next;		       /* gfn, or index into the capture */
-	uint64_t device_next;	       /* block of the device state */
-	bool device_keep;	       /* it is kept in device_old */
-	bool device_done;	       /* and the digest is whole */
-	bool output_done;
-	uint64_t epoch_digest;
-	uint64_t conn_bytes;	       /* given to this connection */
-	uint64_t encode_ns;	       /* of this epoch's pages */
-
-	/* the device state that the backup has, in whole blocks; NULL or 0
-	 * blocks when that is not known */
-	uint8_t *device_old;
-	uint64_t device_old_blocks, device_old_cap;
-
-	struct sender_stats stats;
-	uint8_t scratch[4096] __attribute__((aligned(64)));
-};
-
-_Static_assert(sizeof(((struct sender *)0)->scratch) == REMUS_PAGE_SIZE,
-	       "scratch holds a page");
+/* Fewer pages than that have been digested before a thread has woken up. */
+#define DIGEST_APART_PAGES 64
 
 static void slice(void *data);
 
@@ -66,6 +21,25 @@ static void schedule(struct sender *s)
 		return;
 	if (loop_soon(&s->soon) < 0)
 		conn_want_room(s->conn); /* room() tries again */
+}
+
+static void pool_ready(void *ctx)
+{
+	schedule(ctx);
+}
+
+/* A guest is to be protected also where there can be no more threads. */
+static void start_threads(struct sender *s)
+{
+	int rc;
+
+	if (s->p.threads <= 1)
+		return;
+	rc = thread_pool_new(&s->pool, s->p.loop, s->p.threads, pool_ready, s);
+	if (rc < 0)
+		qb_log(LOG_WARNING, "no threads to encode with, one must do: "
+		       "%s", strerror(-rc));
+	s->frame.pool = s->pool;
 }
 
 int sender_new(struct sender **out, const struct sender_params *p)
@@ -86,8 +60,20 @@ int sender_new(struct sender **out, const struct sender_params *p)
 		sender_free(s);
 		return rc;
 	}
+	start_threads(s);
 	*out = s;
 	return 0;
+}
+
+/* What the threads have of the epoch that was being sent.  They read none of
+ * it, and nothing that they made is there, when this returns. */
+static void give_up(struct sender *s)
+{
+	record_frame_drop(&s->frame);
+	if (s->digest_apart)
+		capture_digest_stop(&s->apart, s->pool);
+	s->digest_apart = false;
+	s->waits_ns = 0;
 }
 
 void sender_free(struct sender *s)
@@ -95,12 +81,21 @@ void sender_free(struct sender *s)
 	if (s == NULL)
 		return;
 	loop_soon_cancel(&s->soon);
+	give_up(s);
+	record_frame_release(&s->frame);
+	thread_pool_free(s->pool);
 	digest_free(s->digest);
 	segments_free(s->output);
 	page_cache_destroy(s->cache);
-	record_frame_release(&s->frame);
 	free(s->device_old);
 	free(s);
+}
+
+void sender_rest(struct sender *s)
+{
+	if (s->p.compression != COMPRESSION_TIGHT &&
+	    s->p.compression != COMPRESSION_AUTO)
+		record_frame_rest(&s->frame);
 }
 
 void sender_set_compression(struct sender *s, enum compression c)
@@ -109,8 +104,7 @@ void sender_set_compression(struct sender *s, enum compression c)
 		return;
 	s->p.compression = c;
 	memset(&s->chooser, 0, sizeof(s->chooser));
-	if (c != COMPRESSION_TIGHT && c != COMPRESSION_AUTO)
-		record_frame_release(&s->frame);
+	sender_rest(s);
 }
 
 /* What is in use, as far as the backup takes it. */
@@ -126,6 +120,7 @@ static enum compression mode(const struct sender *s)
 
 void sender_set_conn(struct sender *s, struct conn *c, uint32_t capabilities)
 {
+	give_up(s);
 	s->conn = c;
 	s->takes_output = (capabilities & WIRE_CAP_OUTPUT) != 0;
 	s->takes_packed = (capabilities & WIRE_CAP_PACKED) != 0;
@@ -145,7 +140,7 @@ bool sender_is_open(const struct sender *s)
 	return s->open;
 }
 
-static void count_sent(struct sender *s, size_t bytes)
+void sender_count(struct sender *s, size_t bytes)
 {
 	s->conn_bytes += bytes;
 	if (s->job == JOB_LIVE)
@@ -154,7 +149,7 @@ static void count_sent(struct sender *s, size_t bytes)
 		s->stats.bytes_sent += bytes;
 }
 
-static unsigned int kinds(const struct sender *s)
+unsigned int sender_kinds(const struct sender *s)
 {
 	return mode(s) == COMPRESSION_OFF ? PAGE_ALLOW_RAW : PAGE_ALLOW_ALL;
 }
@@ -171,7 +166,7 @@ static bool send_begin(struct sender *s)
 	if (s->conn == NULL || conn_send(s->conn, frame, bytes) < 0)
 		return false;
 	s->begun = true;
-	count_sent(s, bytes);
+	sender_count(s, bytes);
 	return true;
 }
 
@@ -203,6 +198,7 @@ void sender_live(struct sender *s, struct page_bitmap *todo)
 	s->job = JOB_LIVE;
 	s->todo = todo;
 	s->next = 0;
+	s->slice_left = 0;
 	schedule(s);
 }
 
@@ -227,6 +223,13 @@ void sender_capture(struct sender *s, const struct capture *c)
 	s->job = JOB_CAPTURE;
 	s->capture = c;
 	s->next = 0;
+	s->slice_left = 0;
+	/* Not the guest's memory itself: that may be unmapped before we hear
+	 * that the guest has ended. */
+	s->digest_apart = s->pool != NULL && c->count >= DIGEST_APART_PAGES &&
+			  !capture_overflows(c);
+	if (s->digest_apart)
+		capture_digest_start(&s->apart, s->pool, s->digest, c);
 	schedule(s);
 }
 
@@ -267,11 +270,12 @@ static const uint8_t *peek_page(struct sender *s, gfn_t *gfn)
 static void page_is_sent(struct sender *s, gfn_t gfn, const uint8_t *page,
 			 uint8_t *old, enum page_kind kind)
 {
-	digest_page(s->digest, gfn, page);
+	if (!s->digest_apart)
+		digest_page(s->digest, gfn, page);
 	if (kind != PAGE_SAME) {
 		if (old == NULL)
 			old = page_cache_insert(s->cache, gfn);
-		memcpy(old, page, REMUS_PAGE_SIZE);
+		page_writer_update(&s->frame.w, old, page);
 	}
 	page_bitmap_set(s->sent, gfn);
 	if (s->job == JOB_LIVE) {
@@ -285,188 +289,108 @@ static void page_is_sent(struct sender *s, gfn_t gfn, const uint8_t *page,
 	s->records++;
 }
 
-/* 0, or -EAGAIN when the connection has no room. */
-static int begin_frame(struct sender *s)
+int sender_push(struct sender *s)
 {
-	int rc = record_frame_begin(&s->frame, s->conn,
-				    mode(s) == COMPRESSION_TIGHT);
+	size_t bytes = 0;
+	int rc = record_frame_push(&s->frame, s->conn, &bytes);
 
-	if (rc < 0)
+	sender_count(s, bytes);
+	if (rc == -EAGAIN)
+		compression_full(&s->chooser);
+	return rc;
+}
+
+int sender_begin_frame(struct sender *s)
+{
+	int rc = sender_push(s);
+
+	if (rc == -EAGAIN)
+		return rc;
+	rc = record_frame_begin(&s->frame, s->conn,
+				mode(s) == COMPRESSION_TIGHT);
+	if (rc == -EAGAIN)
 		compression_full(&s->chooser);
 	return rc;
 }
 
 /* Fill one PAGES frame.  Returns the pages in it, 0 when none is left, -EAGAIN
- * when the connection has no room. */
+ * or -EBUSY as sender_begin_frame(). */
 static int send_frame_of_pages(struct sender *s, int pages_max)
 {
 	struct page_writer *w = &s->frame.w;
-	const uint8_t *page;
+	const uint8_t *page = NULL;
 	gfn_t gfn;
-	int n = 0;
+	int n = 0, rc;
 
 	if (peek_page(s, &gfn) == NULL)
 		return 0;
-	if (begin_frame(s) < 0)
-		return -EAGAIN;
+	rc = sender_begin_frame(s);
+	if (rc < 0)
+		return rc;
 	while (n < pages_max && (page = peek_page(s, &gfn)) != NULL) {
 		uint8_t *old = page_cache_lookup(s->cache, gfn);
 		enum page_kind kind;
 
-		if (page_writer_add(w, gfn, old, page, kinds(s), &kind) < 0)
+		if (page_writer_add(w, gfn, old, page, sender_kinds(s), &kind) < 0)
 			break; /* the frame is full: gfns do ascend */
 		page_is_sent(s, gfn, page, old, kind);
 		n++;
 	}
-	count_sent(s, record_frame_commit(&s->frame, WIRE_PAGES));
+	sender_count(s, record_frame_commit(&s->frame, WIRE_PAGES,
+					  page != NULL));
 	return n;
 }
 
-/* ---- device state, output and END ---- */
+/* ---- the loop ---- */
 
-/* The device state goes as records too, one for each block of a page's size:
- * from one epoch to the next little of it changes. */
-static uint64_t device_blocks(const struct sender *s)
+static int end_live(struct sender *s)
 {
-	return (s->capture->device_bytes + REMUS_PAGE_SIZE - 1) /
-	       REMUS_PAGE_SIZE;
-}
+	int rc = sender_push(s);
 
-static bool keep_device_blocks(struct sender *s, uint64_t blocks)
-{
-	uint8_t *bigger;
-
-	if (blocks <= s->device_old_cap)
-		return true;
-	bigger = realloc(s->device_old, blocks * REMUS_PAGE_SIZE);
-	if (bigger == NULL)
-		return false; /* then no delta: a matter of size only */
-	s->device_old = bigger;
-	s->device_old_cap = blocks;
-	return true;
-}
-
-static const uint8_t *device_block(struct sender *s, uint64_t i)
-{
-	size_t at = (size_t)i * REMUS_PAGE_SIZE;
-	size_t n = s->capture->device_bytes - at;
-
-	if (n >= REMUS_PAGE_SIZE)
-		return s->capture->device + at;
-	memcpy(s->scratch, s->capture->device + at, n);
-	memset(s->scratch + n, 0, REMUS_PAGE_SIZE - n);
-	return s->scratch;
-}
-
-static void fill_frame_of_device(struct sender *s, bool keep)
-{
-	uint64_t blocks = device_blocks(s);
-
-	for (; s->device_next < blocks; s->device_next++) {
-		uint64_t i = s->device_next;
-		uint8_t *kept = keep ? s->device_old + i * REMUS_PAGE_SIZE
-				     : NULL;
-		const uint8_t *old = i < s->device_old_blocks ? kept : NULL;
-		const uint8_t *block = device_block(s, i);
-
-		if (page_writer_add(&s->frame.w, i, old, block, kinds(s),
-				    NULL) < 0)
-			return;
-		if (keep)
-			memcpy(kept, block, REMUS_PAGE_SIZE);
-	}
-}
-
-/* 1: all is sent; -EAGAIN */
-static int send_device(struct sender *s)
-{
-	uint64_t blocks = device_blocks(s);
-
-	if (s->device_next == 0)
-		s->device_keep = keep_device_blocks(s, blocks);
-	while (s->device_next < blocks) {
-		if (begin_frame(s) < 0)
-			return -EAGAIN;
-		fill_frame_of_device(s, s->device_keep);
-		count_sent(s, record_frame_commit(&s->frame, WIRE_DEVICE));
-	}
-	if (!s->device_done) {
-		s->device_done = true;
-		s->device_old_blocks = s->device_keep ? blocks : 0;
-		if (blocks > 0)
-			digest_bytes(s->digest, s->capture->device,
-				     s->capture->device_bytes);
-		s->epoch_digest = digest_value(s->digest);
-	}
-	return 1;
-}
-
-struct output_writer {
-	uint8_t *at;
-	size_t room;
-};
-
-/* What has no room is left out. */
-static void write_segment(void *ctx, const void *frame, size_t len)
-{
-	struct output_writer *w = ctx;
-	size_t bytes = WIRE_OUTPUT_FRAME_BYTES + len;
-
-	if (bytes > w->room)
-		return;
-	w->at += wire_put_output_frame(w->at, frame, len);
-	w->room -= bytes;
-}
-
-/* 1: sent, or nothing is; -EAGAIN */
-static int send_output(struct sender *s)
-{
-	struct output_writer w;
-	uint8_t *frame;
-	size_t bytes;
-
-	if (!s->takes_output || s->output_done)
-		return 1;
-	frame = conn_reserve(s->conn, RECORD_FRAME_MIN + RECORD_FRAME_SPARE, &w.room);
-	if (frame == NULL)
-		return -EAGAIN;
-	w.at = frame + WIRE_HEADER_BYTES;
-	w.room -= WIRE_HEADER_BYTES + RECORD_FRAME_SPARE;
-	if (w.room > RECORD_FRAME_BYTES)
-		w.room = RECORD_FRAME_BYTES;
-	s->p.events->output(s->p.ctx, s->epoch, s->output);
-	segments_drain(s->output, 0, write_segment, &w);
-	s->output_done = true;
-	bytes = (size_t)(w.at - frame);
-	if (bytes == WIRE_HEADER_BYTES)
-		bytes = 0;
-	else
-		wire_put_header(frame, WIRE_OUTPUT, bytes - WIRE_HEADER_BYTES);
-	conn_commit(s->conn, bytes);
-	count_sent(s, bytes);
-	return 1;
-}
-
-static int send_end(struct sender *s)
-{
-	struct wire_end end = {
-		.epoch = s->epoch,
-		.page_records = s->records,
-		.device_bytes = s->capture->device_bytes,
-		.digest = s->epoch_digest,
-		.chain = digest_chain(s->base_chain, s->epoch,
-				      s->epoch_digest),
-	};
-	uint8_t frame[WIRE_SMALL_MAX];
-	size_t bytes = wire_put_end(frame, &end);
-
-	if (conn_send(s->conn, frame, bytes) < 0)
-		return -EAGAIN;
-	count_sent(s, bytes);
+	if (rc < 0)
+		return rc;
 	s->job = JOB_NONE;
-	s->open = false;
-	s->p.events->sent(s->p.ctx, s->epoch, end.chain);
-	return 1;
+	sender_rest(s);
+	s->p.events->live_done(s->p.ctx);
+	return 0;
+}
+
+/* Nothing goes on before something of the pool's is done: do it, or have its
+ * threads call. */
+static void help_or_wait(struct sender *s)
+{
+	uint64_t began_ns = now_mono_ns();
+
+	if (thread_pool_help(s->pool)) {
+		s->encode_ns += now_mono_ns() - began_ns;
+		schedule(s);
+	} else if (thread_pool_wait(s->pool)) {
+		s->waits_ns = began_ns;
+	} else {
+		schedule(s);
+	}
+}
+
+/* Up to a slice of pages, in frames.  0: no page is left; 1: there are;
+ * -EAGAIN, -EBUSY */
+static int send_pages(struct sender *s)
+{
+	uint64_t began_ns = now_mono_ns();
+	int n = 1;
+
+	if (s->waits_ns != 0)
+		s->encode_ns += began_ns - s->waits_ns;
+	s->waits_ns = 0;
+	/* One that had to wait for the threads is gone on with: what ends a
+	 * frame must not depend on how fast they are. */
+	if (s->slice_left == 0)
+		s->slice_left = SENDER_SLICE_PAGES;
+	while (s->slice_left > 0 && n > 0) {
+		n = send_frame_of_pages(s, s->slice_left);
+		s->slice_left -= n > 0 ? n : 0;
+	}
+	s->encode_ns += now_mono_ns() - began_ns;
+	return n;
 }
 
 /* One slice of work from the loop.  An event may change what is being sent, so
@@ -474,29 +398,18 @@ static int send_end(struct sender *s)
 static void slice(void *data)
 {
 	struct sender *s = data;
-	int left = SENDER_SLICE_PAGES, n = 1;
-	uint64_t began_ns = now_mono_ns();
+	int rc;
 
 	if (s->conn == NULL || s->job == JOB_NONE || !send_begin(s))
 		return;
-	while (left > 0 && n > 0) {
-		n = send_frame_of_pages(s, left);
-		left -= n > 0 ? n : 0;
-	}
-	s->encode_ns += now_mono_ns() - began_ns;
-	if (n == -EAGAIN)
-		return; /* room() comes */
-	if (left <= 0) {
+	rc = send_pages(s);
+	if (rc == 0)
+		rc = s->job == JOB_LIVE ? end_live(s) : sender_end_capture(s);
+	if (rc == -EBUSY)
+		help_or_wait(s);
+	else if (rc > 0)
 		schedule(s);
-		return;
-	}
-	if (s->job == JOB_LIVE) {
-		s->job = JOB_NONE;
-		s->p.events->live_done(s->p.ctx);
-		return;
-	}
-	if (send_device(s) == 1 && send_output(s) == 1)
-		send_end(s);
+	/* else -EAGAIN: room() comes */
 }
 
 void sender_stats(const struct sender *s, struct sender_stats *out)
@@ -504,4 +417,5 @@ void sender_stats(const struct sender *s, struct sender_stats *out)
 	*out = s->stats;
 	out->compression = mode(s);
 	out->cache_bytes = page_cache_bytes(s->cache);
+	out->threads = s->pool != NULL ? s->p.threads : 1;
 }

@@ -8,6 +8,12 @@
  * sent at a time: a live pass, or a captured epoch.  Work is done in slices of
  * SENDER_SLICE_PAGES from the loop, so that nothing else waits long; a slice
  * ends when the connection has no room.
+ *
+ * With more than one thread the others pack (record_frame.h) and digest a
+ * capture's pages (capture_digest.h).  What depends on the cache stays with the
+ * loop's: XOR-RLE and the copy to the old page.  Every frame comes in the order
+ * in which one thread would send it, with the same bytes where the connection
+ * has room; live_done(), output() and END come behind all of them.
  */
 #ifndef REMUS_SENDER_H
 #define REMUS_SENDER_H
@@ -43,6 +49,7 @@ struct sender_params {
 	uint64_t npages;
 	uint64_t cache_bytes;
 	enum compression compression;
+	unsigned int threads; /* that encode, the loop's among them; 0: 1 */
 	const struct sender_events *events;
 	void *ctx;
 };
@@ -55,7 +62,8 @@ void sender_set_compression(struct sender *s, enum compression c);
 
 /* The connection to send to, or NULL when it is gone; `capabilities` are those
  * that both sides have.  Whatever was being sent is given up, with no event;
- * without a connection nothing is sent at all. */
+ * without a connection nothing is sent at all.  When this returns no thread
+ * reads the capture; the guest's memory none ever does but the loop's. */
 void sender_set_conn(struct sender *s, struct conn *c, uint32_t capabilities);
 /* To be called by conn's room(). */
 void sender_room(struct sender *s);
@@ -89,6 +97,7 @@ struct sender_stats {
 	uint64_t cache_bytes;
 	/* what is in use: not AUTO, and TIGHT only when the backup takes it */
 	enum compression compression;
+	unsigned int threads;
 };
 void sender_stats(const struct sender *s, struct sender_stats *out);
 

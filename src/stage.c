@@ -61,17 +61,42 @@ void stage_free(struct stage *s)
 	free(s);
 }
 
-uint8_t *stage_page(struct stage *s, gfn_t gfn)
+/* NULL: not yet */
+static uint8_t *staged(const struct stage *s, gfn_t gfn)
 {
-	uint8_t *page;
-
 	assert(gfn < s->npages);
-	if (s->slots[gfn] != 0)
-		return s->pages + (size_t)(s->slots[gfn] - 1) * REMUS_PAGE_SIZE;
+	return s->slots[gfn] == 0
+		       ? NULL
+		       : s->pages + (size_t)(s->slots[gfn] - 1) * REMUS_PAGE_SIZE;
+}
+
+uint8_t *stage_blank(struct stage *s, gfn_t gfn)
+{
+	uint8_t *page = staged(s, gfn);
+
+	if (page != NULL)
+		return page;
 	page = s->pages + s->count * REMUS_PAGE_SIZE;
-	memcpy(page, s->image + gfn * REMUS_PAGE_SIZE, REMUS_PAGE_SIZE);
 	s->gfns[s->count++] = (uint32_t)gfn;
 	s->slots[gfn] = (uint32_t)s->count;
+	return page;
+}
+
+uint8_t *stage_look(struct stage *s, gfn_t gfn)
+{
+	uint8_t *page = staged(s, gfn);
+
+	return page != NULL ? page : s->image + gfn * REMUS_PAGE_SIZE;
+}
+
+uint8_t *stage_page(struct stage *s, gfn_t gfn)
+{
+	uint8_t *page = staged(s, gfn);
+
+	if (page != NULL)
+		return page;
+	page = stage_blank(s, gfn);
+	memcpy(page, s->image + gfn * REMUS_PAGE_SIZE, REMUS_PAGE_SIZE);
 	return page;
 }
 

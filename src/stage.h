@@ -24,9 +24,16 @@ struct stage;
 int stage_new(struct stage **out, uint8_t *image, uint64_t npages);
 void stage_free(struct stage *s);
 
-/* The page as the open epoch has it so far: staged before, or else a fresh copy
- * of the image's.  Never NULL; gfn must be < npages. */
+/* A page of the open epoch, never NULL; gfn must be < npages.  Staged before, it
+ * is that one; otherwise
+ *
+ *   stage_page()   a fresh copy of the image's: some of it is to change
+ *   stage_blank()  staged now, its content unspecified: all of it is to be
+ *                  written, before stage_commit()
+ *   stage_look()   the image's own: to be read only */
 uint8_t *stage_page(struct stage *s, gfn_t gfn);
+uint8_t *stage_blank(struct stage *s, gfn_t gfn);
+uint8_t *stage_look(struct stage *s, gfn_t gfn);
 
 uint64_t stage_count(const struct stage *s);
 /* The pages of it are also set in `changed`, when that is not NULL. */

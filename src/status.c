@@ -125,6 +125,7 @@ static void put_base(json_t *o, const struct vm_status *s)
 	    json_boolean(s->compression != COMPRESSION_OFF));
 	put(o, "compression_mode", text(compression_to_str(s->compression)));
 	put(o, "codec", text(compression_to_str(s->codec)));
+	put(o, "encode_threads", number(s->encode_threads));
 	put(o, "memory_bytes", number(s->memory_bytes));
 }
 

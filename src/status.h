@@ -74,6 +74,7 @@ struct vm_status {
 	uint64_t rss_bytes;
 	const char *driver, *tracker;
 	enum compression compression, codec; /* asked for, in use */
+	unsigned int encode_threads; /* in use; on a backup: asked for */
 };
 
 /* A new reference; ratio is bytes_raw / bytes_sent, 0 when nothing was sent. */

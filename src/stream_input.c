@@ -12,7 +12,6 @@
 #include "stream_tool.h"
 #include "util.h"
 
-#define CHUNK ((size_t)1 << 20)
 #define BAR_EVERY_NS UINT64_C(200000000)
 #define BAR_WIDTH 30
 
@@ -87,11 +86,11 @@ int input_feed(struct input *in,
 	       int (*feed)(void *ctx, const void *data, size_t bytes),
 	       void *ctx)
 {
-	uint8_t *chunk = malloc(CHUNK);
+	uint8_t *chunk = malloc(INPUT_CHUNK);
 	int rc = chunk == NULL ? -ENOMEM : 0;
 
 	while (rc == 0) {
-		ssize_t n = interrupted ? -1 : read(in->fd, chunk, CHUNK);
+		ssize_t n = interrupted ? -1 : read(in->fd, chunk, INPUT_CHUNK);
 
 		if (interrupted)
 			rc = -EINTR;

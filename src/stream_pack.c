@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "page_cache.h"
 #include "page_pack.h"
 #include "util.h"
 #include "varint.h"
@@ -26,6 +25,8 @@ struct stream_packer {
 	unsigned int kinds;
 	stream_write_fn *write;
 	void *ctx;
+	stream_watch_fn *watch;
+	void *watch_ctx;
 	bool header_written, timed;
 	uint64_t cache_bytes;
 	struct page_cache *cache; /* NULL in mode off */
@@ -52,7 +53,7 @@ static int frame(struct stream_packer *p, enum stream_frame_type type,
 {
 	uint8_t head[STREAM_FRAME_HEADER_BYTES];
 	bool flush = type == FRAME_CHECKPOINT || type == FRAME_END;
-	uint64_t begin = p->timed ? now_mono_ns() : 0;
+	uint64_t begin = p->timed ? now_thread_ns() : 0;
 	int rc;
 
 	head[0] = (uint8_t)type;
@@ -62,7 +63,7 @@ static int frame(struct stream_packer *p, enum stream_frame_type type,
 	if (rc == 0)
 		rc = p->write(p->ctx, body, bytes, flush);
 	if (p->timed)
-		p->frames_ns += now_mono_ns() - begin;
+		p->frames_ns += now_thread_ns() - begin;
 	return rc;
 }
 
@@ -171,38 +172,44 @@ static int flush_pages(struct stream_packer *p)
 	return frame(p, FRAME_PAGES, body, n);
 }
 
+static uint8_t *lookup(struct stream_packer *p, gfn_t gfn)
+{
+	return p->cache != NULL && gfn < STREAM_CACHED_PAGES
+		       ? page_cache_lookup(p->cache, gfn) : NULL;
+}
+
 /* Page `next` of the record.  The unpacker does the same with its cache. */
 static int add_page(struct stream_packer *p, const uint8_t *new)
 {
 	gfn_t gfn = p->gfns[p->next];
-	bool cached = p->cache != NULL && gfn < STREAM_CACHED_PAGES;
-	const uint8_t *old = cached ? page_cache_lookup(p->cache, gfn) : NULL;
-	enum page_kind kind;
-	int rc = page_writer_add(&p->w, p->next, old, new, p->kinds, &kind);
+	uint8_t *old = lookup(p, gfn);
+	int rc = page_writer_add(&p->w, p->next, old, new, p->kinds, NULL);
 
 	if (rc == -ENOSPC) {
 		rc = flush_pages(p);
 		if (rc == 0)
 			rc = page_writer_add(&p->w, p->next, old, new, p->kinds,
-					     &kind);
+					     NULL);
 	}
 	if (rc < 0)
 		return rc;
 	p->next++;
-	if (cached) {
-		uint8_t *place = page_cache_insert(p->cache, gfn);
-
-		if (kind != PAGE_SAME)
-			memcpy(place, new, REMUS_PAGE_SIZE);
-	}
+	if (old == NULL && p->cache != NULL && gfn < STREAM_CACHED_PAGES)
+		old = page_cache_insert(p->cache, gfn);
+	if (old != NULL)
+		page_writer_update(&p->w, old, new);
 	return 0;
 }
 
 static int pages(struct stream_packer *p, const struct stream_event *ev)
 {
-	uint64_t begin = p->timed ? now_mono_ns() - p->frames_ns : 0;
+	uint64_t begin;
 	int rc = 0;
 
+	if (p->watch != NULL)
+		p->watch(p->watch_ctx, p->cache, p->gfns + p->next, ev->data,
+			 ev->pages);
+	begin = p->timed ? now_thread_ns() - p->frames_ns : 0;
 	for (uint32_t i = 0; i < ev->pages && rc == 0; i++)
 		rc = add_page(p, ev->data + i * REMUS_PAGE_SIZE);
 	if (rc == 0 && p->next == p->pages)
@@ -210,7 +217,7 @@ static int pages(struct stream_packer *p, const struct stream_event *ev)
 	p->stats.pages += ev->pages;
 	p->stats.pages_bytes += ev->bytes;
 	if (p->timed)
-		p->stats.codec_ns += now_mono_ns() - p->frames_ns - begin;
+		p->stats.codec_ns += now_thread_ns() - p->frames_ns - begin;
 	return rc;
 }
 
@@ -295,6 +302,8 @@ int stream_packer_finish(struct stream_packer *p)
 static int set_mode(struct stream_packer *p, enum stream_mode mode,
 		    uint64_t cache_bytes)
 {
+	int rc;
+
 	p->mode = mode;
 	p->kinds = mode == STREAM_OFF ? PAGE_ALLOW_RAW : PAGE_ALLOW_ALL;
 	if (mode == STREAM_TIGHT && page_packer_new(&p->packer) < 0)
@@ -302,7 +311,10 @@ static int set_mode(struct stream_packer *p, enum stream_mode mode,
 	if (mode == STREAM_OFF)
 		return 0;
 	p->cache_bytes = cache_bytes;
-	return page_cache_create(&p->cache, STREAM_CACHED_PAGES, cache_bytes);
+	rc = page_cache_create(&p->cache, STREAM_CACHED_PAGES, cache_bytes);
+	if (rc == 0)
+		page_cache_use_huge_pages(p->cache);
+	return rc;
 }
 
 int stream_packer_new(struct stream_packer **out, enum stream_mode mode,
@@ -348,6 +360,13 @@ void stream_packer_free(struct stream_packer *p)
 void stream_packer_time(struct stream_packer *p)
 {
 	p->timed = true;
+}
+
+void stream_packer_watch(struct stream_packer *p, stream_watch_fn *fn,
+			 void *ctx)
+{
+	p->watch = fn;
+	p->watch_ctx = ctx;
 }
 
 const char *stream_packer_error(const struct stream_packer *p)

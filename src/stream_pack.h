@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "page_cache.h"
 #include "stream_frame.h"
 #include "stream_parse.h"
 
@@ -38,6 +39,14 @@ int stream_packer_new(struct stream_packer **out, enum stream_mode mode,
 		      uint64_t cache_bytes, stream_write_fn *write, void *ctx);
 void stream_packer_free(struct stream_packer *p); /* NULL is allowed */
 void stream_packer_time(struct stream_packer *p); /* measure codec_ns */
+
+/* Before pages are packed: `count` pages from data on, whose gfns are these.
+ * What they were before is in the cache (NULL in mode off). */
+typedef void stream_watch_fn(void *ctx, const struct page_cache *cache,
+			     const uint64_t *gfns, const uint8_t *data,
+			     uint32_t count);
+void stream_packer_watch(struct stream_packer *p, stream_watch_fn *fn,
+			 void *ctx);
 
 /* As stream_parser_feed(), and what `write` returned. */
 int stream_packer_feed(struct stream_packer *p, const void *data, size_t bytes);

@@ -190,7 +190,8 @@ static int libxl_header(struct stream_parser *p)
 
 static int libxc_header(struct stream_parser *p)
 {
-	struct stream_event ev = { .kind = STREAM_HEADER };
+	struct stream_event ev = { .kind = STREAM_HEADER,
+				   .layer = STREAM_LIBXC };
 	uint32_t version = be32(p->held + 12);
 	unsigned int options = p->held[16] << 8 | p->held[17];
 	unsigned int shift = p->held[28] | p->held[29] << 8;

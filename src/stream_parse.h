@@ -59,7 +59,7 @@ struct stream_event {
 	uint64_t offset;     /* of data in the stream */
 	const uint8_t *data; /* valid during the call */
 	size_t bytes;
-	enum stream_layer layer; /* RECORD */
+	enum stream_layer layer; /* HEADER (libxl: xl's too), RECORD */
 	uint32_t type, length;	 /* RECORD, PAGE_DATA */
 	uint32_t pfns;		 /* PAGE_DATA: pfns; they begin at data + 16 */
 	uint32_t pages;		 /* PAGE_DATA: with content; PAGES: here */

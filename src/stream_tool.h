@@ -33,6 +33,8 @@ struct tool {
 
 /* ---- stream_input.c: a file or a pipe, with a progress bar ---- */
 
+#define INPUT_CHUNK ((size_t)1 << 20) /* read and handed on at once */
+
 struct input {
 	const char *name; /* "-" is standard input */
 	int fd;

@@ -18,6 +18,8 @@
 #include "util.h"
 #include "varint.h"
 
+#define GATHERED_MAX 128 /* pages */
+
 enum state { HEADER, FRAME, BODY, ENDED };
 
 struct stream_unpacker {
@@ -38,17 +40,19 @@ struct stream_unpacker {
 	/* The record PAGE_DATA that we are in. */
 	uint64_t *gfns;
 	uint32_t pages, next;
-	size_t gathered; /* pages in out */
+	/* Of its pages those that are made and not given yet: where they lie.
+	 * Of them in the cache, and the highest gfn of these. */
+	const uint8_t *made[GATHERED_MAX];
+	uint32_t gathered, in_cache;
+	gfn_t last;
 
 	int failed;
 	char err[256];
 	size_t have, want;
 	uint8_t frame_head[STREAM_FRAME_HEADER_BYTES];
 	uint8_t held[STREAM_FRAME_MAX];
-	uint8_t out[STREAM_HELD_MAX]; /* a PAGE_DATA's head, or pages */
+	uint8_t head[STREAM_HELD_MAX]; /* of a PAGE_DATA */
 };
-
-#define GATHERED_MAX (STREAM_HELD_MAX / REMUS_PAGE_SIZE)
 
 static int bad(struct stream_unpacker *u, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
@@ -99,6 +103,7 @@ static int header(struct stream_unpacker *u)
 			return set_err(u->err, sizeof(u->err), rc,
 				       "no memory for a cache of %" PRIu64
 				       " bytes", cache_bytes);
+		page_cache_use_huge_pages(u->cache);
 	}
 	return 0;
 }
@@ -142,53 +147,90 @@ static int page_data(struct stream_unpacker *u)
 	for (uint64_t i = 0; i < count; i++) {
 		if (!get_pfn(&at, end, &expected, &top, &pfn))
 			return bad(u, "a frame that names pages is malformed");
-		stream_put64(u->out + STREAM_PAGE_HEAD + 8 * i, pfn);
+		stream_put64(u->head + STREAM_PAGE_HEAD + 8 * i, pfn);
 		if (stream_pfn_has_data(pfn))
 			u->gfns[u->pages++] = pfn & STREAM_PFN_MASK;
 	}
 	if (at != end)
 		return bad(u, "a frame that names pages is malformed");
 	head = STREAM_PAGE_HEAD + 8 * (size_t)count;
-	stream_put32(u->out, 1); /* PAGE_DATA */
-	stream_put32(u->out + 4, (uint32_t)(head - 8 +
+	stream_put32(u->head, 1); /* PAGE_DATA */
+	stream_put32(u->head + 4, (uint32_t)(head - 8 +
 					    u->pages * REMUS_PAGE_SIZE));
-	stream_put32(u->out + 8, (uint32_t)count);
-	stream_put32(u->out + 12, (uint32_t)reserved);
-	return give(u, u->out, head);
+	stream_put32(u->head + 8, (uint32_t)count);
+	stream_put32(u->head + 12, (uint32_t)reserved);
+	return give(u, u->head, head);
+}
+
+static bool is_behind(const uint8_t *page, const uint8_t *other)
+{
+	return (uintptr_t)page == (uintptr_t)other + REMUS_PAGE_SIZE;
+}
+
+/* Neighbours in one go. */
+static int give_made(struct stream_unpacker *u, uint32_t n)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0, end; i < n && rc == 0; i = end) {
+		for (end = i + 1; end < n; end++)
+			if (!is_behind(u->made[end], u->made[end - 1]))
+				break;
+		rc = give(u, u->made[i], (end - i) * REMUS_PAGE_SIZE);
+	}
+	return rc;
 }
 
 static int give_gathered(struct stream_unpacker *u)
 {
-	uint64_t begin = u->timed ? now_mono_ns() : 0;
-	size_t n = u->gathered;
-	int rc;
+	uint64_t begin = u->timed ? now_thread_ns() : 0;
+	int rc = give_made(u, u->gathered);
 
-	u->gathered = 0;
-	rc = n > 0 ? give(u, u->out, n * REMUS_PAGE_SIZE) : 0;
+	u->gathered = u->in_cache = 0;
 	if (u->timed) /* that was no decoding */
-		u->codec_ns -= now_mono_ns() - begin;
+		u->codec_ns -= now_thread_ns() - begin;
 	return rc;
+}
+
+/* The record's page is about to be written into the cache.  What is to be given
+ * from there must not change before: neither is it given up for a new page nor,
+ * as gfns ascend nearly always, written again. */
+static bool must_give(const struct stream_unpacker *u, gfn_t gfn, bool known)
+{
+	return u->gathered == GATHERED_MAX ||
+	       (u->in_cache > 0 && (!known || gfn <= u->last));
 }
 
 static int one_page(struct stream_unpacker *u, const struct page_record *rec)
 {
+	static const uint8_t zeroes[REMUS_PAGE_SIZE];
 	gfn_t gfn = u->gfns[u->next];
 	bool cached = u->cache != NULL && gfn < STREAM_CACHED_PAGES;
 	bool known = cached && page_cache_lookup(u->cache, gfn) != NULL;
-	uint8_t *out = u->out + u->gathered * REMUS_PAGE_SIZE, *page = out;
+	const uint8_t *page = rec->kind == PAGE_ZERO ? zeroes : rec->data;
+	bool change = rec->kind == PAGE_SAME || rec->kind == PAGE_DELTA;
+	int rc = 0;
 
 	if (rec->gfn != u->next)
 		return bad(u, "pages are missing");
-	if (!known && (rec->kind == PAGE_SAME || rec->kind == PAGE_DELTA))
+	if (!known && change)
 		return bad(u, "a change of a page that is not known");
-	if (cached)
-		page = page_cache_insert(u->cache, gfn);
-	if (page_record_apply(rec, page) < 0)
-		return bad(u, "a page is malformed");
-	if (cached)
-		memcpy(out, page, REMUS_PAGE_SIZE);
+	if (must_give(u, gfn, known))
+		rc = give_gathered(u);
+	if (cached) {
+		uint8_t *place = page_cache_insert(u->cache, gfn);
+
+		if (page_record_apply(rec, place) < 0)
+			return bad(u, "a page is malformed");
+		if (change) {
+			page = place;
+			u->last = gfn;
+			u->in_cache++;
+		}
+	}
+	u->made[u->gathered++] = page;
 	u->next++;
-	return ++u->gathered == GATHERED_MAX ? give_gathered(u) : 0;
+	return rc;
 }
 
 static int pages(struct stream_unpacker *u)
@@ -218,11 +260,11 @@ static int pages(struct stream_unpacker *u)
 
 static int timed_pages(struct stream_unpacker *u)
 {
-	uint64_t begin = u->timed ? now_mono_ns() : 0;
+	uint64_t begin = u->timed ? now_thread_ns() : 0;
 	int rc = pages(u);
 
 	if (u->timed)
-		u->codec_ns += now_mono_ns() - begin;
+		u->codec_ns += now_thread_ns() - begin;
 	return rc;
 }
 

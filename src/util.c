@@ -35,12 +35,17 @@ uint64_t now_mono_ns(void)
 	return clock_ns(CLOCK_MONOTONIC);
 }
 
+uint64_t now_thread_ns(void)
+{
+	return clock_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
 uint64_t now_boot_ns(void)
 {
 	return clock_ns(CLOCK_BOOTTIME);
 }
 
-static int write_all(int fd, const void *data, size_t bytes)
+int write_fully(int fd, const void *data, size_t bytes)
 {
 	const char *p = data;
 
@@ -91,7 +96,7 @@ int write_file_durably(const char *path, const void *data, size_t bytes)
 	fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
-	rc = write_all(fd, data, bytes);
+	rc = write_fully(fd, data, bytes);
 	if (rc == 0 && fsync(fd) < 0)
 		rc = -errno;
 	if (close(fd) < 0 && rc == 0)

@@ -14,6 +14,7 @@ int set_err(char *err, size_t err_bytes, int rc, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
 uint64_t now_mono_ns(void); /* CLOCK_MONOTONIC: intervals */
+uint64_t now_thread_ns(void); /* this thread's time of a processor */
 uint64_t now_boot_ns(void); /* CLOCK_BOOTTIME: leases; runs through suspend */
 
 #define NS_PER_MS UINT64_C(1000000)
@@ -27,6 +28,9 @@ static inline uint64_t now_boot_ms(void)
  * or the new content, whole: temporary file, fsync, rename, fsync of the
  * directory.  Mode 0600.  0 or -errno. */
 int write_file_durably(const char *path, const void *data, size_t bytes);
+
+/* All of it, however many writes that takes.  0 or -errno. */
+int write_fully(int fd, const void *data, size_t bytes);
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 

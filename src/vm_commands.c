@@ -86,6 +86,7 @@ static void fill_common(struct vm *vm, struct vm_status *st, char *ticket,
 	st->tracker = env->dops->tracker_name(env->driver);
 	st->compression = env->cfg->compression;
 	st->codec = st->compression;
+	st->encode_threads = env->cfg->encode_threads;
 }
 
 /* `side` adds what a primary knows. */

@@ -73,6 +73,7 @@ struct vm_config {
 	uint64_t capture_bytes;	 /* bound of the copy made in the pause */
 	uint64_t cache_bytes;	 /* bound of the old-page cache */
 	enum compression compression;
+	uint32_t encode_threads; /* the loop's among them */
 	uint32_t heartbeat_ms, link_timeout_ms;
 	uint32_t shutdown_timeout_ms; /* 0: the guest is not asked */
 

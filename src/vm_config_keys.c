@@ -340,6 +340,8 @@ static const struct key keys[] = {
 	  .fallback = "64M" },
 	{ "compression", set_compression, AT(compression),
 	  .fallback = "auto" },
+	{ "encode_threads", set_u32, AT(encode_threads), .min = 1, .max = 16,
+	  .fallback = "1" },
 	{ "heartbeat", set_time, AT(heartbeat_ms), .min = 10, .max = 10000,
 	  .fallback = "250" },
 	{ "link_timeout", set_time, AT(link_timeout_ms), .min = 100,

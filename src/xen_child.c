@@ -25,6 +25,7 @@ struct xen_child {
 	pid_t pid;
 	int pidfd; /* -1: reaped */
 	int words;
+	bool listening; /* words are polled */
 	const struct xen_child_events *events;
 	void *ctx;
 	uint8_t said[XEN_SAY_MAX];
@@ -91,12 +92,23 @@ static void hear(struct xen_child *c)
 	}
 }
 
+static void stop_listening(struct xen_child *c)
+{
+	if (c->listening)
+		qb_loop_poll_del(c->loop, c->words);
+	c->listening = false;
+}
+
 static int on_words(int32_t fd, int32_t revents, void *data)
 {
+	struct xen_child *c = data;
+
 	(void)fd;
-	hear(data);
+	hear(c);
 	/* Its end is the pidfd's to tell. */
-	return revents & (POLLHUP | POLLERR) ? -1 : 0;
+	if (revents & (POLLHUP | POLLERR))
+		stop_listening(c);
+	return 0;
 }
 
 static void forget(struct xen_child *c)
@@ -110,10 +122,9 @@ static void forget(struct xen_child *c)
 
 static void hang_up(struct xen_child *c)
 {
-	if (c->words >= 0) {
-		qb_loop_poll_del(c->loop, c->words);
+	stop_listening(c);
+	if (c->words >= 0)
 		close(c->words);
-	}
 	c->words = -1;
 }
 
@@ -148,6 +159,7 @@ static int watch(struct xen_child *c)
 	fcntl(c->pidfd, F_SETFD, FD_CLOEXEC);
 	rc = qb_loop_poll_add(c->loop, QB_LOOP_HIGH, c->words, POLLIN, c,
 			      on_words);
+	c->listening = rc == 0;
 	if (rc == 0)
 		rc = qb_loop_poll_add(c->loop, QB_LOOP_HIGH, c->pidfd, POLLIN,
 				      c, on_pidfd);

@@ -9,6 +9,8 @@
 
 #include "util.h"
 
+enum { XL_LIBXC_CONTEXT = 1, XL_EMULATOR_XENSTORE_DATA, XL_EMULATOR_CONTEXT,
+	XL_CHECKPOINT_END };
 enum { XC_END = 0, XC_PAGE_DATA = 1, XC_VERIFY = 0xd, XC_CHECKPOINT = 0xe };
 
 int xen_bytes_add(struct xen_bytes *b, const void *data, size_t bytes)
@@ -76,12 +78,13 @@ void xen_image_free(struct xen_image *i)
 	free(i->pfns);
 	free(i->head.data);
 	free(i->tail.data);
+	free(i->emulator.data);
 	free(i);
 }
 
 void xen_image_restart(struct xen_image *i)
 {
-	i->head.bytes = i->tail.bytes = 0;
+	i->head.bytes = i->tail.bytes = i->emulator.bytes = 0;
 	i->open = NULL;
 	i->paged = false;
 	i->fresh = true;
@@ -111,39 +114,61 @@ static bool is_at(const struct xen_image *i, uint32_t at, uint64_t first)
 	return at < i->nruns && i->runs[i->sorted[at]] == first;
 }
 
+/* The run that was asked for last is mostly the one that is asked for next. */
+static bool find_run(const struct xen_image *i, uint64_t first, uint32_t *run)
+{
+	uint32_t at;
+
+	if (i->nruns > 0 && i->runs[i->last] == first) {
+		*run = i->last;
+		return true;
+	}
+	at = search(i, first);
+	if (!is_at(i, at, first))
+		return false;
+	*run = i->sorted[at];
+	return true;
+}
+
+static uint64_t first_of(uint64_t pfn)
+{
+	return pfn & ~(uint64_t)(XEN_RUN_PAGES - 1);
+}
+
 uint64_t xen_image_place(const struct xen_image *i, uint64_t pfn)
 {
-	uint64_t first = pfn & ~(uint64_t)(XEN_RUN_PAGES - 1);
+	uint32_t run;
+
+	if (!find_run(i, first_of(pfn), &run))
+		return i->npages;
+	return (uint64_t)run * XEN_RUN_PAGES + (pfn - first_of(pfn));
+}
+
+static int add_run(struct xen_image *i, uint64_t first)
+{
 	uint32_t at = search(i, first);
 
-	if (!is_at(i, at, first))
-		return i->npages;
-	return (uint64_t)i->sorted[at] * XEN_RUN_PAGES + (pfn - first);
+	if (i->nruns == i->npages / XEN_RUN_PAGES)
+		return -EFBIG;
+	memmove(i->sorted + at + 1, i->sorted + at,
+		(i->nruns - at) * sizeof(*i->sorted));
+	i->sorted[at] = i->nruns;
+	i->runs[i->nruns++] = first;
+	return 0;
 }
 
 static int make_place(struct xen_image *i, uint64_t pfn, uint64_t *place)
 {
-	uint64_t first = pfn & ~(uint64_t)(XEN_RUN_PAGES - 1);
-	uint32_t at;
+	uint64_t first = first_of(pfn);
+	uint32_t run = i->nruns;
 
-	if (i->nruns > 0 && i->runs[i->last] == first) {
-		*place = (uint64_t)i->last * XEN_RUN_PAGES + (pfn - first);
-		return 0;
-	}
-	at = search(i, first);
-	if (!is_at(i, at, first)) {
-		if (i->nruns == i->npages / XEN_RUN_PAGES)
-			return set_err(i->err, sizeof(i->err), -EFBIG,
-				       "the domain has more memory than the "
-				       "definition says: page %llx has no "
-				       "place", (unsigned long long)pfn);
-		memmove(i->sorted + at + 1, i->sorted + at,
-			(i->nruns - at) * sizeof(*i->sorted));
-		i->sorted[at] = i->nruns;
-		i->runs[i->nruns++] = first;
-	}
-	i->last = i->sorted[at];
-	*place = (uint64_t)i->last * XEN_RUN_PAGES + (pfn - first);
+	if (!find_run(i, first, &run) && add_run(i, first) < 0)
+		return set_err(i->err, sizeof(i->err), -EFBIG,
+			       "the domain has more memory than the definition "
+			       "says: page %llx has no place",
+			       (unsigned long long)pfn);
+	i->last = run;
+	*place = (uint64_t)run * XEN_RUN_PAGES + (pfn - first);
 	return 0;
 }
 
@@ -167,23 +192,48 @@ static void epoch_begins(struct xen_image *i)
 	if (!i->fresh)
 		return;
 	i->fresh = false;
-	i->tail.bytes = 0;
+	i->tail.bytes = i->emulator.bytes = 0;
+}
+
+static int out_of_place(struct xen_image *i, const struct stream_event *ev)
+{
+	return set_err(i->err, sizeof(i->err), -EPROTO,
+		       "record %s in a stream of checkpoints",
+		       stream_record_name(ev->layer, ev->type));
+}
+
+static int on_libxl_record(struct xen_image *i, const struct stream_event *ev)
+{
+	if (ev->type == XL_LIBXC_CONTEXT || ev->type == XL_CHECKPOINT_END)
+		return 0;
+	if (ev->type != XL_EMULATOR_XENSTORE_DATA &&
+	    ev->type != XL_EMULATOR_CONTEXT)
+		return out_of_place(i, ev);
+	i->open = &i->emulator;
+	return keep(i, i->open, ev->data, ev->bytes);
 }
 
 static int on_record(struct xen_image *i, const struct stream_event *ev)
 {
 	i->open = NULL;
-	if (ev->layer != STREAM_LIBXC || ev->type == XC_END ||
-	    ev->type == XC_VERIFY)
-		return set_err(i->err, sizeof(i->err), -EPROTO,
-			       "record %s in a stream of checkpoints",
-			       stream_record_name(ev->layer, ev->type));
+	if (ev->layer == STREAM_LIBXL)
+		return on_libxl_record(i, ev);
+	if (ev->type == XC_END || ev->type == XC_VERIFY)
+		return out_of_place(i, ev);
 	if (ev->type == XC_CHECKPOINT)
 		return 0;
 	if (i->paged)
 		epoch_begins(i);
 	i->open = i->paged ? &i->tail : &i->head;
 	return keep(i, i->open, ev->data, ev->bytes);
+}
+
+/* Of a PVH guest the stream names every pfn up to its last page, below 4 GiB:
+ * where there is nothing, nothing is kept. */
+static bool is_hole(const struct xen_image *i, uint64_t pfn)
+{
+	return pfn >> 60 == XEN_TYPE_ABSENT &&
+	       xen_image_place(i, pfn & STREAM_PFN_MASK) == i->npages;
 }
 
 static int on_page_data(struct xen_image *i, const struct stream_event *ev)
@@ -200,6 +250,8 @@ static int on_page_data(struct xen_image *i, const struct stream_event *ev)
 
 		memcpy(&pfn, ev->data + STREAM_PAGE_HEAD + 8 * (size_t)n, 8);
 		pfn = le64toh(pfn);
+		if (is_hole(i, pfn))
+			continue;
 		rc = make_place(i, pfn & STREAM_PFN_MASK, &place);
 		if (rc < 0)
 			return rc;
@@ -230,6 +282,9 @@ int xen_image_event(void *ctx, const struct stream_event *ev)
 
 	switch (ev->kind) {
 	case STREAM_HEADER:
+		i->open = NULL;
+		if (ev->layer == STREAM_LIBXL)
+			return 0;
 		i->open = &i->head;
 		return keep(i, &i->head, ev->data, ev->bytes);
 	case STREAM_RECORD:

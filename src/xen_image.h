@@ -4,9 +4,12 @@
  *
  * Pfns lie apart (special pages of a PVH guest are below 4 GiB, whatever memory
  * it has), so the image is made of runs of XEN_RUN_PAGES pages: a run gets the
- * next place in the image when the first of its pfns comes up.
+ * next place in the image when the first of its pfns comes up that is there.
  *
  *	place of pfn = place of the run that begins at (pfn & ~511) + (pfn & 511)
+ *
+ * A stream of libxl, or of libxc by itself: of libxl's layer the records of the
+ * device model are kept (HVM), and the others only mark what is libxc's.
  *
  * Pure but for memory: bytes of a stream in, by stream_parse.h; pages, a bitmap
  * of those that changed, types and records out.  What the stream claims is
@@ -27,6 +30,7 @@
 #define XEN_SPARE_RUNS 16
 /* Records of an epoch that are no pages, and those before the first page. */
 #define XEN_RECORDS_MAX ((size_t)16 << 20)
+#define XEN_TYPE_ABSENT 15 /* XTAB: there is no page */
 #define XEN_TYPE_UNSEEN 5 /* no page of Xen's is of this type */
 
 static inline uint64_t xen_image_npages(uint64_t memory_bytes)
@@ -50,6 +54,7 @@ struct xen_image {
 	uint8_t *types;		  /* by place, one byte each */
 	struct xen_bytes head;	  /* libxc's headers, records before pages */
 	struct xen_bytes tail;	  /* records behind the pages of this epoch */
+	struct xen_bytes emulator; /* records of libxl behind those */
 	struct xen_bytes *open;	  /* where the body of a record goes, or NULL */
 	bool paged;		  /* a page came in this stream */
 	bool fresh;		  /* an epoch begins: tail is the last one's */

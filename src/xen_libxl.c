@@ -5,8 +5,6 @@
  * What they have to say goes to stderr, the helper's log; the last error of it
  * into `err`.
  */
-#include "xen_ops.h"
-
 #ifdef HAVE_XENLIGHT
 
 #include <errno.h>
@@ -17,26 +15,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <libxl.h>
 #include <libxl_utils.h>
-#include <xenctrl.h>
-#include <xenguest.h>
-#include <xenstore.h>
-#include <xentoollog.h>
 
 #include "util.h"
-
-struct logger {
-	xentoollog_logger vtable; /* first */
-	char last[200];
-};
-
-struct xen {
-	struct logger log;
-	libxl_ctx *ctx;
-	xc_interface *xc;
-	struct xs_handle *xs;
-};
+#include "xen_libxl_priv.h"
 
 /* ---- what the libraries say ---- */
 
@@ -68,7 +50,7 @@ static void on_destroy(xentoollog_logger *l)
 	(void)l;
 }
 
-static int bad(struct xen *x, char *err, size_t err_bytes, const char *what)
+int xen_bad(struct xen *x, char *err, size_t err_bytes, const char *what)
 {
 	return set_err(err, err_bytes, -EIO, "%s%s%s", what,
 		       x->log.last[0] != '\0' ? ": " : "", x->log.last);
@@ -102,8 +84,8 @@ static int xen_open(void **xen, char *err, size_t err_bytes)
 	x->xc = xc_interface_open(&x->log.vtable, NULL, 0);
 	x->xs = xs_open(0);
 	if (x->ctx == NULL || x->xc == NULL || x->xs == NULL) {
-		int rc = bad(x, err, err_bytes, "no Xen that can be talked to "
-			     "(is this a dom0, with its daemons?)");
+		int rc = xen_bad(x, err, err_bytes, "no Xen that can be talked"
+				 " to (is this a dom0, with its daemons?)");
 
 		xen_close(x);
 		return rc;
@@ -175,6 +157,32 @@ static int unfit(char *err, size_t err_bytes, const char *why)
 	return set_err(err, err_bytes, -EOPNOTSUPP, "%s", why);
 }
 
+static bool is_on(libxl_defbool b)
+{
+	return !libxl_defbool_is_default(b) && libxl_defbool_val(b);
+}
+
+static int check_hvm(const libxl_domain_config *c, char *err, size_t err_bytes)
+{
+	const libxl_domain_build_info *b = &c->b_info;
+
+	/* Where nobody chose one, none is said. */
+	if (b->device_model_version ==
+		    LIBXL_DEVICE_MODEL_VERSION_QEMU_XEN_TRADITIONAL ||
+	    is_on(b->device_model_stubdomain))
+		return unfit(err, err_bytes, "its device model is not QEMU in "
+			     "dom0, whose state alone is replicated");
+	if (is_on(b->nested_hvm) || is_on(b->u.hvm.nested_hvm))
+		return unfit(err, err_bytes, "it has nestedhvm, whose state "
+			     "Xen does not save");
+	for (int i = 0; i < c->num_nics; i++)
+		if (c->nics[i].nictype != LIBXL_NIC_TYPE_VIF)
+			return unfit(err, err_bytes, "its vif has an emulated "
+				     "card too, whose output the gate does not "
+				     "hold; add type=vif to the vif");
+	return 0;
+}
+
 static int check_kind(struct xen *x, const libxl_domain_config *c, char *err,
 		      size_t err_bytes)
 {
@@ -183,13 +191,14 @@ static int check_kind(struct xen *x, const libxl_domain_config *c, char *err,
 
 	if (c->c_info.type == LIBXL_DOMAIN_TYPE_PVH)
 		return 0;
+	if (c->c_info.type == LIBXL_DOMAIN_TYPE_HVM)
+		return check_hvm(c, err, err_bytes);
 	if (c->c_info.type != LIBXL_DOMAIN_TYPE_PV)
-		return unfit(err, err_bytes, "an HVM guest: the state of its "
-			     "device model is not replicated; use type=\"pvh\"");
+		return unfit(err, err_bytes, "a guest of unknown type");
 	libxl_physinfo_init(&p);
 	if (libxl_get_physinfo(x->ctx, &p) != 0)
-		return bad(x, err, err_bytes, "the hypervisor does not say "
-			   "what it can do");
+		return xen_bad(x, err, err_bytes, "the hypervisor does not say "
+			       "what it can do");
 	shadow = p.cap_shadow;
 	libxl_physinfo_dispose(&p);
 	if (!shadow)
@@ -262,7 +271,8 @@ static int xen_describe(void *xen, uint32_t domid, uint64_t memory_bytes,
 
 	libxl_domain_config_init(&c);
 	if (libxl_retrieve_domain_configuration(x->ctx, domid, &c, NULL) != 0) {
-		rc = bad(x, err, err_bytes, "its configuration cannot be had");
+		rc = xen_bad(x, err, err_bytes, "its configuration cannot be "
+			     "had");
 		goto out;
 	}
 	rc = check(x, &c, memory_bytes, err, err_bytes);
@@ -270,13 +280,13 @@ static int xen_describe(void *xen, uint32_t domid, uint64_t memory_bytes,
 		goto out;
 	rc = find_vif(x, domid, out->vif);
 	if (rc < 0) {
-		bad(x, err, err_bytes, "its vif cannot be found");
+		xen_bad(x, err, err_bytes, "its vif cannot be found");
 		goto out;
 	}
 	out->config = libxl_domain_config_to_json(x->ctx, &c);
 	if (out->config == NULL)
-		rc = bad(x, err, err_bytes, "its configuration cannot be "
-			 "written");
+		rc = xen_bad(x, err, err_bytes, "its configuration cannot be "
+			     "written");
 out:
 	libxl_domain_config_dispose(&c);
 	return rc;
@@ -378,90 +388,7 @@ static int xen_alive(void *xen, uint32_t domid, char *why, size_t why_bytes)
 	return alive;
 }
 
-/* ---- checkpoints ---- */
-
-static int xen_suspend(void *xen, uint32_t domid)
-{
-	struct xen *x = xen;
-
-	return libxl_domain_suspend_only(x->ctx, domid, NULL) == 0 ? 0 : -EIO;
-}
-
-static int xen_resume(void *xen, uint32_t domid)
-{
-	struct xen *x = xen;
-
-	return libxl_domain_resume(x->ctx, domid, 1, NULL) == 0 ? 0 : -EIO;
-}
-
-struct saving {
-	const struct xen_save_calls *calls;
-	void *ctx;
-};
-
-static int on_precopy(struct precopy_stats st, void *data)
-{
-	struct saving *s = data;
-	int r;
-
-	if (st.dirty_count >= 0) /* before a round */
-		return XGS_POLICY_CONTINUE_PRECOPY;
-	r = s->calls->live(s->ctx, st.iteration);
-	return r < 0 ? XGS_POLICY_ABORT :
-	       r > 0 ? XGS_POLICY_CONTINUE_PRECOPY : XGS_POLICY_STOP_AND_COPY;
-}
-
-static int on_suspend(void *data)
-{
-	struct saving *s = data;
-
-	return s->calls->suspend(s->ctx);
-}
-
-static int on_postcopy(void *data)
-{
-	struct saving *s = data;
-
-	return s->calls->postcopy(s->ctx);
-}
-
-static int on_checkpoint(void *data)
-{
-	struct saving *s = data;
-
-	return s->calls->checkpoint(s->ctx);
-}
-
-/* PVH guests have no device model; PV guests do not ask. */
-static int on_logdirty(uint32_t domid, unsigned int enable, void *data)
-{
-	(void)domid;
-	(void)enable;
-	(void)data;
-	return 0;
-}
-
-static int xen_save(void *xen, uint32_t domid, int fd,
-		    const struct xen_save_calls *calls, void *ctx, char *err,
-		    size_t err_bytes)
-{
-	struct xen *x = xen;
-	struct saving s = { .calls = calls, .ctx = ctx };
-	struct save_callbacks cb = {
-		.suspend = on_suspend,
-		.precopy_policy = on_precopy,
-		.postcopy = on_postcopy,
-		.checkpoint = on_checkpoint,
-		.switch_qemu_logdirty = on_logdirty,
-		.data = &s,
-	};
-
-	x->log.last[0] = '\0';
-	if (xc_domain_save(x->xc, fd, domid, XCFLAGS_LIVE, &cb,
-			   XC_STREAM_REMUS, -1) != 0)
-		return bad(x, err, err_bytes, "the domain cannot be saved");
-	return 0;
-}
+/* ---- the backup ---- */
 
 static int xen_restore(void *xen, const char *config, const char *name, int fd,
 		       bool checkpoints, uint32_t *domid, char *err,
@@ -480,8 +407,8 @@ static int xen_restore(void *xen, const char *config, const char *name, int fd,
 	libxl_domain_config_init(&c);
 	x->log.last[0] = '\0';
 	if (libxl_domain_config_from_json(x->ctx, &c, config) != 0) {
-		rc = bad(x, err, err_bytes, "the domain's configuration "
-			 "cannot be read");
+		rc = xen_bad(x, err, err_bytes, "the domain's configuration "
+			     "cannot be read");
 	} else {
 		free(c.c_info.name);
 		c.c_info.name = strdup(name);
@@ -489,8 +416,8 @@ static int xen_restore(void *xen, const char *config, const char *name, int fd,
 			rc = set_err(err, err_bytes, -ENOMEM, "out of memory");
 		else if (libxl_domain_create_restore(x->ctx, &c, domid, fd, -1,
 						     &params, NULL, NULL) != 0)
-			rc = bad(x, err, err_bytes, "the domain cannot be "
-				 "restored");
+			rc = xen_bad(x, err, err_bytes, "the domain cannot be "
+				     "restored");
 	}
 	libxl_domain_config_dispose(&c);
 	libxl_domain_restore_params_dispose(&params);
@@ -512,15 +439,17 @@ static const struct xen_ops libxl_ops = {
 	.powerdown = xen_powerdown,
 	.destroy = xen_destroy,
 	.alive = xen_alive,
-	.suspend = xen_suspend,
-	.resume = xen_resume,
-	.save = xen_save,
+	.suspend = xen_libxl_suspend,
+	.resume = xen_libxl_resume,
+	.save = xen_libxl_save,
 	.restore = xen_restore,
 };
 
 const struct xen_ops *const xen_libxl = &libxl_ops;
 
 #else
+
+#include "xen_ops.h"
 
 const struct xen_ops *const xen_libxl = NULL;
 

@@ -61,7 +61,10 @@ struct xen_ops {
 
 	int (*suspend)(void *xen, uint32_t domid);
 	int (*resume)(void *xen, uint32_t domid);
-	/* Returns when a call gave up, or something failed. */
+	/* A stream of libxl with checkpoints goes to fd: an epoch is whole in
+	 * there before its postcopy() is called, with what libxl's layer has
+	 * behind libxc's CHECKPOINT.  Returns when a call gave up, or something
+	 * failed. */
 	int (*save)(void *xen, uint32_t domid, int fd,
 		    const struct xen_save_calls *calls, void *ctx, char *err,
 		    size_t err_bytes);

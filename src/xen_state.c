@@ -9,13 +9,14 @@
 #include "util.h"
 
 #define MAGIC "RemusXen"
-#define FIXED_BYTES (8 + 5 * 4)
+#define FIXED_BYTES (8 + 6 * 4)
 #define RUN_TYPE_BYTES (XEN_RUN_PAGES / 2)
 #define PFN_BYTES 8
 /* Image and domain header of libxc: without them no stream begins. */
 #define HEAD_MIN 40
 
-enum { XL_END = 0, XL_LIBXC_CONTEXT = 1, XL_CHECKPOINT_END = 4 };
+enum { XL_END = 0, XL_LIBXC_CONTEXT, XL_EMULATOR_XENSTORE_DATA,
+	XL_EMULATOR_CONTEXT, XL_CHECKPOINT_END };
 enum { XC_END = 0, XC_PAGE_DATA = 1, XC_CHECKPOINT = 0xe };
 
 static void put32(uint8_t *at, uint32_t v)
@@ -82,6 +83,7 @@ int xen_state_pack(const struct xen_image *i, const char *config,
 	put32(fixed + 16, (uint32_t)config_bytes);
 	put32(fixed + 20, (uint32_t)i->head.bytes);
 	put32(fixed + 24, (uint32_t)i->tail.bytes);
+	put32(fixed + 28, (uint32_t)i->emulator.bytes);
 	out->bytes = 0;
 	rc = xen_bytes_add(out, fixed, sizeof(fixed));
 	if (rc == 0)
@@ -92,6 +94,8 @@ int xen_state_pack(const struct xen_image *i, const char *config,
 		rc = xen_bytes_add(out, i->head.data, i->head.bytes);
 	if (rc == 0)
 		rc = xen_bytes_add(out, i->tail.data, i->tail.bytes);
+	if (rc == 0)
+		rc = xen_bytes_add(out, i->emulator.data, i->emulator.bytes);
 	return rc;
 }
 
@@ -141,6 +145,26 @@ static int check_types(const struct xen_state *s)
 	return 0;
 }
 
+/* Nothing else of libxl's layer goes into its stream. */
+static int check_emulator(const struct xen_state *s)
+{
+	uint32_t at = 0;
+
+	while (s->emulator_bytes - at >= 8) {
+		uint32_t type = get32(s->emulator + at);
+		uint32_t length = get32(s->emulator + at + 4);
+
+		at += 8;
+		if ((type != XL_EMULATOR_XENSTORE_DATA &&
+		     type != XL_EMULATOR_CONTEXT) ||
+		    length > s->emulator_bytes - at ||
+		    (length + 7) / 8 * 8 > s->emulator_bytes - at)
+			return -EBADMSG;
+		at += (length + 7) / 8 * 8;
+	}
+	return at == s->emulator_bytes ? 0 : -EBADMSG;
+}
+
 int xen_state_parse(struct xen_state *s, const void *data, size_t bytes,
 		    uint64_t npages, char *err, size_t err_bytes)
 {
@@ -155,10 +179,12 @@ int xen_state_parse(struct xen_state *s, const void *data, size_t bytes,
 	s->config_bytes = get32(at + 16);
 	s->head_bytes = get32(at + 20);
 	s->tail_bytes = get32(at + 24);
+	s->emulator_bytes = get32(at + 28);
 	if (s->runs > npages / XEN_RUN_PAGES)
 		return bad(err, err_bytes, "more runs than the image has");
 	want = FIXED_BYTES + (uint64_t)s->runs * (8 + RUN_TYPE_BYTES) +
-	       s->config_bytes + (uint64_t)s->head_bytes + s->tail_bytes;
+	       s->config_bytes + (uint64_t)s->head_bytes + s->tail_bytes +
+	       s->emulator_bytes;
 	if (want != bytes)
 		return bad(err, err_bytes, "its lengths do not fit");
 	if (s->config_bytes > XEN_CONFIG_MAX || s->head_bytes < HEAD_MIN)
@@ -168,12 +194,15 @@ int xen_state_parse(struct xen_state *s, const void *data, size_t bytes,
 	s->types = s->firsts + 8 * (size_t)s->runs;
 	s->head = s->types + (size_t)RUN_TYPE_BYTES * s->runs;
 	s->tail = s->head + s->head_bytes;
+	s->emulator = s->tail + s->tail_bytes;
 	if (memchr(s->config, '\0', s->config_bytes) != NULL)
 		return bad(err, err_bytes, "a configuration with a 0 byte");
 	if (check_firsts(s) < 0)
 		return bad(err, err_bytes, "runs that overlap");
 	if (check_types(s) < 0)
 		return bad(err, err_bytes, "a page of unknown type");
+	if (check_emulator(s) < 0)
+		return bad(err, err_bytes, "no records of a device model");
 	return 0;
 }
 
@@ -319,6 +348,8 @@ static int write_all(struct writer *w, const struct xen_state *s,
 		rc = w->out(w->ctx, s->tail, s->tail_bytes);
 	if (rc == 0)
 		rc = write_record(w, xc);
+	if (rc == 0)
+		rc = w->out(w->ctx, s->emulator, s->emulator_bytes);
 	return rc == 0 ? write_record(w, xl) : rc;
 }
 

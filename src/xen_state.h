@@ -7,13 +7,15 @@
  * stay at their place (sender.c sends what changed):
  *
  *	"RemusXen"
- *	u32 version, 1
- *	u32 runs, u32 bytes each of config, head, tail
+ *	u32 version, 2
+ *	u32 runs, u32 bytes each of config, head, tail, emulator
  *	config   the domain's configuration, JSON of libxl
  *	u64 first pfn of each run, in the order of their places in the image
  *	types    4 bits for each page of the runs, the lower ones first
  *	head     libxc's headers, and records before the first page
  *	tail     records behind the epoch's pages, but CHECKPOINT
+ *	emulator libxl's EMULATOR_XENSTORE_DATA and EMULATOR_CONTEXT behind
+ *	         those: the device model of an HVM guest
  *
  * Pure: bytes in, bytes out.  A peer's bytes are safe: what breaks a rule is
  * refused, and memory is bounded by what was given.
@@ -26,7 +28,7 @@
 
 #include "xen_image.h"
 
-#define XEN_STATE_VERSION 1
+#define XEN_STATE_VERSION 2
 #define XEN_CONFIG_MAX ((size_t)1 << 20)
 #define XEN_BATCH_PAGES 1024 /* of a PAGE_DATA record, as Xen has them */
 
@@ -42,8 +44,8 @@ struct xen_state {
 	uint32_t runs;
 	const uint8_t *firsts; /* u64 each, maybe not aligned */
 	const uint8_t *types;
-	const uint8_t *head, *tail;
-	uint32_t head_bytes, tail_bytes;
+	const uint8_t *head, *tail, *emulator;
+	uint32_t head_bytes, tail_bytes, emulator_bytes;
 };
 
 /* 0, or -EBADMSG with a line.  `npages` of the image bounds the runs. */

@@ -384,6 +384,20 @@ static double xbzrle_ratio(void)
 	return ratio(bytes);
 }
 
+/* Counted as xbzrle's: no places, no lengths. */
+static double bare_ratio(void)
+{
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < pages; i++) {
+		int n = xrle_encode(scratch, PAGE_DELTA_MAX, page_at(olds, i),
+				    page_at(news, i));
+
+		bytes += n < 0 ? REMUS_PAGE_SIZE : (size_t)n;
+	}
+	return ratio(bytes);
+}
+
 static bool round_trip(const struct encoded *e)
 {
 	memcpy(image, olds, pages * REMUS_PAGE_SIZE);
@@ -412,7 +426,7 @@ static double of_limit(int c)
 
 static bool bench(const char *what, bool json)
 {
-	double xor_ratio, plain_ratio, xbzrle;
+	double xor_ratio, plain_ratio, xbzrle, bare;
 	bool right;
 
 	pages = epochs = 0;
@@ -429,6 +443,7 @@ static bool bench(const char *what, bool json)
 	measure();
 	right = round_trip(fast) && round_trip(tight);
 	xbzrle = xbzrle_ratio();
+	bare = bare_ratio();
 	xor_ratio = zstd_ratio(run_xor_zstd);
 	plain_ratio = zstd_ratio(run_plain_zstd);
 	what = strrchr(what, '/') != NULL ? strrchr(what, '/') + 1 : what;
@@ -439,18 +454,20 @@ static bool bench(const char *what, bool json)
 		      "\"xor_zstd\": %.2f, \"zstd\": %.2f, "
 		      "\"fast_decode\": %.2f, \"tight_decode\": %.2f, "
 		      "\"raw_memcpy\": %.2f, \"fast_ratio\": %.2f, "
-		      "\"tight_ratio\": %.2f, \"xbzrle_ratio\": %.2f, "
+		      "\"bare_ratio\": %.2f, \"tight_ratio\": %.2f, "
+		      "\"xbzrle_ratio\": %.2f, "
 		      "\"xor_zstd_ratio\": %.2f, \"zstd_ratio\": %.2f, "
 		      "\"roundtrip\": %s}\n"
 		    : "%s %llu %llu %.2f %.2f %.2f %.2f %.2f %.2f %.2f %.2f "
-		      "%.2f %.2f %.2f %.2f %.2f %.1f %.1f %.1f %.1f %.1f %s\n",
+		      "%.2f %.2f %.2f %.2f %.2f %.1f %.1f %.1f %.1f %.1f %.1f "
+		      "%s\n",
 	       what, (unsigned long long)epochs, (unsigned long long)pages,
 	       gbs(LIMIT), gbs(MEMCPY), of_limit(DELTA_0), of_limit(DELTA_1),
 	       of_limit(DELTA_2), of_limit(DELTA_3), of_limit(FAST),
 	       of_limit(TIGHT), of_limit(XOR_ZSTD), of_limit(ZSTD),
 	       of_limit(FAST_DECODE), of_limit(TIGHT_DECODE),
 	       seconds[MEMCPY] / seconds[FAST], ratio_of(fast),
-	       ratio_of(tight), xbzrle, xor_ratio, plain_ratio,
+	       bare, ratio_of(tight), xbzrle, xor_ratio, plain_ratio,
 	       right ? "true" : "false");
 	fflush(stdout);
 	return right;

@@ -40,12 +40,7 @@ static const char *const names[WAYS] = {
 	"copy", "huge", "encode", "lean", "memcpy",
 };
 
-struct epoch {
-	struct capture_page *pages;
-	uint64_t n;
-};
-
-static struct epoch *epochs;
+static struct capture_epoch *epochs;
 static size_t count;
 static uint64_t npages;
 static uint8_t *ram, *olds[2], *frame;
@@ -71,26 +66,10 @@ static double now(void)
 static void load(const char *path)
 {
 	struct capture_header h;
-	FILE *f = capture_open(path, &h);
-	uint64_t n;
 
-	if (f == NULL)
+	if (capture_load(path, &h, &epochs, &count) < 0)
 		die(path);
 	npages = h.npages;
-	for (count = 0; fread(&n, sizeof(n), 1, f) == 1; count++) {
-		struct epoch *e;
-
-		epochs = realloc(epochs, (count + 1) * sizeof(*epochs));
-		if (epochs == NULL)
-			die("memory");
-		e = &epochs[count];
-		e->n = n;
-		e->pages = calloc(n, sizeof(*e->pages));
-		if (e->pages == NULL ||
-		    fread(e->pages, sizeof(*e->pages), n, f) != n)
-			die(path);
-	}
-	fclose(f);
 }
 
 static uint8_t *map(bool huge)
@@ -208,7 +187,7 @@ static void encode_in_pause(bool lean)
 	}
 }
 
-static void in_pause(enum way way, const struct epoch *e)
+static void in_pause(enum way way, const struct capture_epoch *e)
 {
 	if (way == COPY || way == HUGE)
 		capture_pages(&captures[way == HUGE], &dirty);
@@ -220,7 +199,7 @@ static void in_pause(enum way way, const struct epoch *e)
 		encode_in_pause(way == LEAN);
 }
 
-static void after_pause(enum way way, const struct epoch *e)
+static void after_pause(enum way way, const struct capture_epoch *e)
 {
 	uint8_t *base = olds[way == HUGE];
 	struct page_writer w;
@@ -255,7 +234,7 @@ static void replay(enum way way, double *pause, double *after)
 			       REMUS_PAGE_SIZE);
 		}
 	for (size_t k = 0; k < count; k++) {
-		const struct epoch *e = &epochs[k];
+		const struct capture_epoch *e = &epochs[k];
 		double t0, t1, t2;
 
 		page_bitmap_clear_all(&dirty);

@@ -17,6 +17,7 @@
 
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "page.h"
@@ -45,6 +46,41 @@ static inline FILE *capture_open(const char *path, struct capture_header *h)
 		return NULL;
 	}
 	return f;
+}
+
+struct capture_epoch {
+	struct capture_page *pages;
+	uint64_t n;
+};
+
+/* All of it.  *epochs is what is there (NULL at first), and is grown; the pages
+ * of an epoch are the caller's.  0, or -1: no capture, or no memory. */
+static inline int capture_load(const char *path, struct capture_header *h,
+			       struct capture_epoch **epochs, size_t *count)
+{
+	FILE *f = capture_open(path, h);
+	int rc = f == NULL ? -1 : 0;
+	uint64_t n;
+
+	*count = 0;
+	while (rc == 0 && fread(&n, sizeof(n), 1, f) == 1) {
+		struct capture_epoch *more, e = { .n = n };
+
+		more = realloc(*epochs, (*count + 1) * sizeof(*more));
+		e.pages = calloc(n, sizeof(*e.pages));
+		if (more != NULL)
+			*epochs = more;
+		if (more == NULL || e.pages == NULL ||
+		    fread(e.pages, sizeof(*e.pages), n, f) != n) {
+			free(e.pages);
+			rc = -1;
+		} else {
+			more[(*count)++] = e;
+		}
+	}
+	if (f != NULL)
+		fclose(f);
+	return rc;
 }
 
 #endif

@@ -14,7 +14,7 @@
 #   limit_note TEXT KEY LIMIT       here: "TEXT under LIMIT ms: met in N of N"
 
 in_cluster() {
-	local rc log=$OUT/$TABLE.log
+	local log=$OUT/$TABLE.log
 	CELLS=$OUT/$TABLE.cells
 	packages_need cluster
 	guest_image
@@ -31,14 +31,18 @@ in_cluster() {
 		on_exit cluster_story
 		"$@"
 	) 3>"$CELLS" >"$log" 2>&1
-	rc=$?
+	process_ended $? "$log"
+}
+
+# process_ended EXIT LOG: what such a process said is worth reading if it failed.
+process_ended() {
 	set -e
-	[ "$rc" -eq 0 ] || {
+	[ "$1" -eq 0 ] || {
 		step_end
-		cat "$log" >&2
-		die "$TABLE: exit $rc"
+		cat "$2" >&2
+		die "$TABLE: exit $1"
 	}
-	rm -f "$log"
+	rm -f "$2"
 }
 
 cluster_process() {

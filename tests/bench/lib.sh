@@ -138,8 +138,9 @@ bench_make() (
 		make install DESTDIR="$1/root" &&
 		cp tests/bench/bench_cache tests/bench/bench_capture \
 			tests/bench/bench_codec tests/bench/bench_copy \
-			tests/bench/bench_load tests/bench/bench_qmp \
-			tests/bench/bench_tracker "$1/bin/" &&
+			tests/bench/bench_encode tests/bench/bench_load \
+			tests/bench/bench_qmp tests/bench/bench_tracker \
+			"$1/bin/" &&
 		"${CC:-gcc}" -std=c11 -D_GNU_SOURCE -O2 -o "$1/bin/ackclient" \
 			../src/tests/lib/ackclient.c &&
 		{ ! grep -q failover_sim ../src/tests/sim/Makefile.inc ||

@@ -15,8 +15,8 @@ table_codec() {
 		"memcpy_gbs|memcpy GB/s|1" "fast|fast|2" "tight|tight|2" \
 		"xor_zstd|XOR+zstd|2" "fast_decode|fast dec.|2" \
 		"tight_decode|tight dec.|2" "fast_ratio|fast ratio|1" \
-		"tight_ratio|tight|1" "xbzrle_ratio|xbzrle|1" \
-		"xor_zstd_ratio|XOR+zstd|1" "zstd_ratio|zstd|1"
+		"tight_ratio|tight|1" "bare_ratio|fast, bare|1" \
+		"xbzrle_ratio|xbzrle|1" "xor_zstd_ratio|XOR+zstd|1" "zstd_ratio|zstd|1"
 	capture_files "$caps" "$pages" "${names[@]}"
 	for name in "${names[@]}"; do
 		files+=("$caps/$name.cap")
@@ -31,7 +31,7 @@ table_codec() {
 	done <"$out"
 	note "Speeds as a share of memcmp's on as many bytes that do not differ;" \
 		"ratios as bytes in by bytes out, everything counted for fast and" \
-		"tight, the bare data for the others."
+		"tight, no places and no lengths for the others and fast, bare."
 	note "fill: pages rewritten with noise; same: pages that did not change."
 	load_note
 	rm -rf "$out" "$caps"

@@ -3,8 +3,8 @@
 #
 # memory - remusd's resident memory, beside what the sources say it may be.
 #
-# With P guest pages, C = capture, K = cache, F = max_in_flight, G = gate_queue
-# of the definition, D the device state (bounded by 1 MiB here), all in bytes:
+# With P guest pages, C = capture, K = cache, F = max_in_flight, G = gate_queue,
+# T = encode_threads of the definition, D the device state (bounded by 1 MiB here), all in bytes:
 #
 #  both     BASE        program, libraries' data, TLS, loop      src/main.c
 #           1 MiB       a frame being received                   src/conn.c
@@ -16,6 +16,10 @@
 #           (F + 3) P / 8          bitmaps                       src/inflight.h
 #           128 KiB                the tracker pagemap (compare: 4096 P)
 #           256 KiB + 1 MiB        records to be packed, zstd    src/record_frame.c
+#           or, with T > 1,
+#           T (1 MiB + 1 MiB)      two payloads a thread, before
+#                                  and after, and zstd           src/pack_queue.c
+#           (T - 1) 64 KiB         stacks, as far as used        src/thread_pool.c
 #  backup   4096 E + 8 P           E pages of the largest epoch  src/stage.h
 #                                  (after an epoch at most 16 MiB stay)
 #           1 MiB + 256 KiB        what is unpacked, zstd        src/page_pack.c
@@ -33,11 +37,13 @@ memory_bound() {
 	BEGIN {
 		P = mb * 256; M = 1048576
 		C = 64 * M; K = 64 * M; F = '"$MEM_IN_FLIGHT"'
-		G = '"$MEM_GATE_QUEUE"'; D = M
+		G = '"$MEM_GATE_QUEUE"'; D = M; T = '"$MEM_THREADS"'
 		if (kind == "shared")
 			sum = 4096 * P + 8 * M + ipc
 		else {
-			sum = base + M + G + 298320 + 6 * D + 1.25 * M
+			sum = base + M + G + 298320 + 6 * D
+			sum += role == "primary" && T > 1 ? \
+				2 * T * M + (T - 1) * 65536 : 1.25 * M
 			if (role == "primary") {
 				sum += min(C, 4096 * P) + 4 * P
 				sum += K < 4096 * P ? K * (1 + 65 / 32768) \
@@ -81,7 +87,7 @@ memory_rows() {
 table_memory() {
 	local mb sizes=(128 256 512)
 	[ "$QUICK" = false ] || sizes=(128)
-	MEM_IN_FLIGHT=4 MEM_GATE_QUEUE=$((8 << 20))
+	MEM_IN_FLIGHT=4 MEM_GATE_QUEUE=$((8 << 20)) MEM_THREADS=1
 	table memory "Resident memory of remusd, MB" "mb|guest|0" "role|side|-" \
 		"when|after|-" "anon|own|1" "anon_max|at most|1" \
 		"shared|shared|1" "shared_max|at most|1" "total|total|1" \

@@ -1,9 +1,10 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# The guest is moved to and fro, five times, while it works.
+# The guest is moved to and fro, five times, while it works; its pages are packed
+# by two threads.
 export VM_LOAD=400,8
-pair_up
+pair_up "encode_threads = 2" "compression = tight"
 client_begin --rate 200
 from=alpha
 for i in 1 2 3 4 5; do

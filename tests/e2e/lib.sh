@@ -8,7 +8,8 @@
 #   WITNESSED=1                  set before: three witnesses decide (witness.sh)
 #   pair_up [KEY=VALUE...]       ... the guest runs on alpha, protected by beta
 #   protect_from HOST            wait until protected, and its peer a standby
-#   client_begin, client_goes_on, client_end     one TCP connection, counting
+#   client_begin, client_goes_on, client_end     one TCP connection, counting;
+#                                CLIENT_ASKS_S: so long an answer may take (2)
 #   refused HOST EXIT REGEX CMD...               the exit code and its one line
 #   fact TEXT                    a number worth reading
 
@@ -143,7 +144,7 @@ client_begin() {
 
 client_counter() {
 	local n
-	n=$(host_exec client timeout 2 redis-cli -h "$VM_IP" get e2e:counter \
+	n=$(host_exec client timeout "${CLIENT_ASKS_S:-2}" redis-cli -h "$VM_IP" get e2e:counter \
 		2>/dev/null)
 	[[ $n =~ ^[0-9]+$ ]] && echo "$n"
 }

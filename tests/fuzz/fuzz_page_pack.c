@@ -2,12 +2,15 @@
 /*
  * fuzz_page_pack - libFuzzer target for packed page records (S8).
  *
- * Each input is taken in two ways:
+ * Each input is taken in three ways:
  *
  *   as a hostile payload   whatever page_unpack() makes of it stays within its
  *                          bounds, and the reader takes or refuses that
  *   as page records        packed and unpacked they are as before, and cut or
  *                          with a byte changed they do no harm
+ *   as pages               written, as deltas, as pages rewritten as a whole or
+ *                          as such that come the first time, and packed as the
+ *                          writer's own: out comes what was written
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -21,6 +24,7 @@
 #include "wire.h"
 
 #define NPAGES ((uint64_t)1 << 20)
+#define WRITTEN_MAX 64 /* pages */
 
 static struct page_packer *packer;
 static struct page_unpacker *unpacker;
@@ -63,6 +67,69 @@ static void as_records(const uint8_t *data, size_t size)
 	read_all(packed, (size_t)n);
 }
 
+/* A page of the bytes, again and again; and what it was: with another byte in
+ * every place, or now and then. */
+static void make_page(uint8_t *old, uint8_t *new, const uint8_t *data,
+		      size_t size, uint8_t how)
+{
+	bool whole = how & 0x40;
+	uint32_t x = how;
+
+	for (size_t i = 0; i < REMUS_PAGE_SIZE; i++)
+		new[i] = data[(i + i / 512 * (how & 7u)) % size];
+	memcpy(old, new, REMUS_PAGE_SIZE);
+	for (size_t i = 0; i < REMUS_PAGE_SIZE;
+	     i += whole ? 1 : 1 + (x >> 16) % (1 + 4 * (how & 0x3fu))) {
+		x = x * 1664525u + 1013904223u;
+		old[i] ^= (uint8_t)(x >> 24 | 1);
+	}
+}
+
+/* Each byte makes a page: bit 7, whether its old content is known, bit 6, whether
+ * it is another one throughout. */
+static void write_pages(struct page_writer *w, const uint8_t *data, size_t size)
+{
+	uint8_t old[REMUS_PAGE_SIZE], new[REMUS_PAGE_SIZE];
+	struct page_writer before;
+	uint8_t *known;
+
+	for (size_t i = 0; i < size && i < WRITTEN_MAX; i++) {
+		make_page(old, new, data, size, data[i]);
+		known = data[i] & 0x80 ? NULL : old;
+		before = *w;
+		if (page_writer_add(w, i, known, new, PAGE_ALLOW_ALL, NULL) < 0) {
+			CHECK(page_writer_bytes(w) == page_writer_bytes(&before));
+			return;
+		}
+		page_writer_update(w, old, new);
+		CHECK(memcmp(old, new, REMUS_PAGE_SIZE) == 0);
+	}
+}
+
+static void as_pages(const uint8_t *data, size_t size)
+{
+	static uint8_t buf[PAGE_PACK_RECORDS_BYTES], packed[sizeof(buf)];
+	struct page_payload out;
+	struct page_writer w;
+	uint64_t records = 0;
+	int n;
+
+	page_writer_init(&w, buf, sizeof(buf));
+	if (data[0] & 1)
+		w.delta_max = PAGE_PACK_DELTA_MAX;
+	write_pages(&w, data, size);
+	for (unsigned int k = 0; k < PAGE_KINDS; k++)
+		records += w.records[k];
+	n = page_pack_written(packer, packed, &w);
+	CHECK(n == -ENOSPC || (n > 0 && (size_t)n < page_writer_bytes(&w)));
+	if (n < 0)
+		return;
+	CHECK(page_unpack(unpacker, packed, (size_t)n, NPAGES, &out) == 0);
+	CHECK(out.records == records && out.bytes == page_writer_bytes(&w));
+	CHECK(memcmp(out.data, buf, out.bytes) == 0);
+	read_all(packed, (size_t)n);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (packer == NULL)
@@ -71,5 +138,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	read_all(data, size);
 	if (size > 0 && size < WIRE_PAYLOAD_MAX / 2)
 		as_records(data, size);
+	if (size > 0)
+		as_pages(data, size);
 	return 0;
 }

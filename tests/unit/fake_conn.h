@@ -2,7 +2,8 @@
 /*
  * fake_conn.h - what sender.c needs of conn.h and loop.h, without sockets and
  * without a loop: a queue of frames that the test takes out, with as little
- * room as the test wants, and "soon" when the test says so.
+ * room as the test wants, "soon" when the test says so, and what other threads
+ * have to say when the test listens.
  *
  * A place that conn_reserve() gives out is a block of memory of its own, so
  * that a write behind its end is found.
@@ -12,6 +13,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -21,7 +23,7 @@
 #include "loop.h"
 
 struct conn {
-	uint8_t queue[1 << 20];
+	uint8_t queue[2 << 20];
 	size_t used, max;     /* bytes; max may be below what is used */
 	uint8_t *reserved;
 	size_t reserved_cap;
@@ -147,15 +149,57 @@ void loop_soon_cancel(struct loop_soon *s)
 		fake_due = NULL;
 }
 
-/* One turn of the loop; false when nothing was due. */
-static inline bool fake_turn(void)
+/* ---- qb/qbloop.h: the one descriptor that is polled ---- */
+
+static struct {
+	bool added;
+	int32_t fd;
+	qb_loop_poll_dispatch_fn fn;
+	void *data;
+} fake_poll;
+
+int32_t qb_loop_poll_add(qb_loop_t *loop, enum qb_loop_priority priority,
+			 int32_t fd, int32_t events, void *data,
+			 qb_loop_poll_dispatch_fn fn)
+{
+	(void)loop;
+	(void)priority;
+	assert(!fake_poll.added && events == POLLIN);
+	fake_poll.added = true;
+	fake_poll.fd = fd;
+	fake_poll.fn = fn;
+	fake_poll.data = data;
+	return 0;
+}
+
+int32_t qb_loop_poll_del(qb_loop_t *loop, int32_t fd)
+{
+	(void)loop;
+	assert(fake_poll.added && fd == fake_poll.fd);
+	fake_poll.added = false;
+	return 0;
+}
+
+/* One turn of the loop, which waits for so long when nothing is due; false when
+ * nothing was. */
+static inline bool fake_turn_ms(int ms)
 {
 	struct loop_soon *s = fake_due;
+	struct pollfd p = { .fd = fake_poll.fd, .events = POLLIN };
 
 	fake_due = NULL;
 	if (s != NULL)
 		s->fn(s->data);
+	if (fake_poll.added && poll(&p, 1, s != NULL ? 0 : ms) > 0) {
+		fake_poll.fn(fake_poll.fd, p.revents, fake_poll.data);
+		return true;
+	}
 	return s != NULL;
+}
+
+static inline bool fake_turn(void)
+{
+	return fake_turn_ms(0);
 }
 
 #endif

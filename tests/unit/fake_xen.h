@@ -3,8 +3,8 @@
  * fake_xen.h - a Xen that there is not, behind xen_ops.h: two hosts in shared
  * memory, each with some domains.
  *
- * A domain that runs counts, in its memory and in its processor's record; where
- * a stream of it is restored, the two have to agree.
+ * A domain that runs counts, in its memory, in its processor's record and in
+ * its device model; where a stream of it is restored, all three have to agree.
  */
 #ifndef REMUS_TEST_FAKE_XEN_H
 #define REMUS_TEST_FAKE_XEN_H
@@ -265,7 +265,9 @@ static int put_pages(const struct host *h, const struct domain *d, int fd)
 
 static int put_headers(int fd)
 {
-	static const uint8_t headers[40] = {
+	static const uint8_t headers[] = {
+		'L', 'i', 'b', 'x', 'l', 'F', 'm', 't', 0, 0, 0, 2, 0, 0, 0, 0,
+		1, 0, 0, 0, 0, 0, 0, 0, /* LIBXC_CONTEXT */
 		255, 255, 255, 255, 255, 255, 255, 255, 'X', 'E', 'N', 'F',
 		0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0,
 		3, 0, 0, 0, 12, 0, 0, 0, 4, 0, 0, 0, 17, 0, 0, 0,
@@ -275,12 +277,22 @@ static int put_headers(int fd)
 	return rc < 0 ? rc : put_record(fd, 0x10, NULL, 0);
 }
 
+/* EMULATOR_CONTEXT, CHECKPOINT_END */
+static int put_emulator(const struct domain *d, int fd)
+{
+	uint64_t body[2] = { 2, d->count };
+	int rc = put_record(fd, 3, body, sizeof(body));
+
+	return rc < 0 ? rc : put_record(fd, 4, NULL, 0);
+}
+
 static int one_checkpoint(struct host *h, struct domain *d, int fd,
 			  const struct xen_save_calls *c, void *ctx)
 {
 	if (c->suspend(ctx) != 1 || put_pages(h, d, fd) < 0 ||
 	    put_record(fd, 9, &d->count, 8) < 0 ||
-	    put_record(fd, 0xe, NULL, 0) < 0 || c->postcopy(ctx) != 1)
+	    put_record(fd, 0xe, NULL, 0) < 0 || put_emulator(d, fd) < 0 ||
+	    c->postcopy(ctx) != 1)
 		return -EIO;
 	return c->checkpoint(ctx) == 1 ? 1 : 0;
 }
@@ -315,7 +327,8 @@ struct reading {
 	struct domain *d;
 	uint64_t pfns[PAGES];
 	unsigned int n, at;
-	bool record, counted, torn;
+	bool record, emulator, counted, torn;
+	uint64_t emulated;
 };
 
 static int read_event(void *ctx, const struct stream_event *ev)
@@ -335,6 +348,9 @@ static int read_event(void *ctx, const struct stream_event *ev)
 		}
 	} else if (ev->kind == STREAM_RECORD) {
 		r->record = ev->layer == STREAM_LIBXC && ev->type == 9;
+		r->emulator = ev->layer == STREAM_LIBXL && ev->type == 3;
+	} else if (ev->kind == STREAM_BODY && r->emulator) {
+		memcpy(&r->emulated, ev->data + 8, 8);
 	} else if (ev->kind == STREAM_BODY && r->record) {
 		memcpy(&r->d->count, ev->data, 8);
 		r->counted = true;
@@ -342,7 +358,8 @@ static int read_event(void *ctx, const struct stream_event *ev)
 		uint64_t count;
 
 		memcpy(&count, r->d->memory[0], 8);
-		r->torn |= !r->counted || count != r->d->count;
+		r->torn |= !r->counted || count != r->d->count ||
+			   count != r->emulated;
 		if (ev->kind == STREAM_CHECKPOINT)
 			r->h->checkpoints++;
 		else

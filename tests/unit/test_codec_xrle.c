@@ -409,6 +409,33 @@ static void zero_and_equal_pages(void **state)
 	}
 }
 
+static void pages_are_copied_whole(void **state)
+{
+	static uint8_t room[PAGE + 64 + 8];
+	size_t n;
+	const struct xrle_impl *const *all = impls(&n);
+	uint8_t *src = guarded(0, PAGE), *end = guarded(1, PAGE);
+
+	(void)state;
+	for (size_t i = 0; i < PAGE; i++)
+		src[i] = (uint8_t)(i * 167 + i / 256);
+	for (size_t k = 0; k < n; k++) {
+		for (size_t at = 1; at < 64; at += 7) {
+			memset(room, 0x5c, sizeof(room));
+			all[k]->copy(room + at, src);
+			assert_memory_equal(room + at, src, PAGE);
+			assert_int_equal(room[at - 1], 0x5c);
+			assert_int_equal(room[at + PAGE], 0x5c);
+		}
+		memset(end, 0, PAGE);
+		all[k]->copy(end, src);
+		assert_memory_equal(end, src, PAGE);
+	}
+	memset(end, 0, PAGE);
+	page_copy(end, src);
+	assert_memory_equal(end, src, PAGE);
+}
+
 static void implementations_are_named(void **state)
 {
 	size_t n;
@@ -436,6 +463,7 @@ int main(void)
 		cmocka_unit_test(bit_flips),
 		cmocka_unit_test(hostile_bytes),
 		cmocka_unit_test(zero_and_equal_pages),
+		cmocka_unit_test(pages_are_copied_whole),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -595,19 +595,26 @@ static void connect_refused_is_told(void **state)
 
 /* ---- peers that have the key and misbehave ---- */
 
-static void a_silent_peer_is_down(void **state)
+/* A raw peer, heard by one that gives up after timeout_ms, scaled. */
+static void start_impatient(struct raw *r, unsigned int timeout_ms)
 {
 	struct conn_params p = params_of(&server);
+
+	p.timeout_ms = scaled(timeout_ms);
+	p.heartbeat_ms = scaled(50);
+	listener = listen_at(&p, &address);
+	raw_connect(r, &address);
+	raw_tls(r, TLS_CLIENT);
+	pumped = r;
+	run_until(is_up, &server);
+}
+
+static void a_silent_peer_is_down(void **state)
+{
 	struct raw r;
 
 	(void)state;
-	p.timeout_ms = scaled(300);
-	p.heartbeat_ms = scaled(50);
-	listener = listen_at(&p, &address);
-	raw_connect(&r, &address);
-	raw_tls(&r, TLS_CLIENT);
-	pumped = &r;
-	run_until(is_up, &server);
+	start_impatient(&r, 300);
 	run_until(is_down, &server);
 	assert_int_equal(server.down_rc, -ETIMEDOUT);
 	assert_non_null(strstr(server.why, "silent"));
@@ -622,23 +629,49 @@ static bool has_frame_or_is_down(void *arg)
 /* Stopped and gone on, say: the time-out is over, the bytes are there. */
 static void what_came_while_we_slept_counts(void **state)
 {
-	struct conn_params p = params_of(&server);
 	uint8_t frame[WIRE_SMALL_MAX];
 	struct wire_ack m = { .epoch = 3 };
 	struct raw r;
 
 	(void)state;
-	p.timeout_ms = scaled(100);
-	p.heartbeat_ms = scaled(50);
-	listener = listen_at(&p, &address);
-	raw_connect(&r, &address);
-	raw_tls(&r, TLS_CLIENT);
-	pumped = &r;
-	run_until(is_up, &server);
+	start_impatient(&r, 400);
 	raw_send(&r, frame, wire_put_ack(frame, &m));
-	usleep(scaled(150) * 1000);
+	usleep(scaled(500) * 1000);
 	run_until(has_frame_or_is_down, &server);
 	assert_int_equal(server.frames, 1);
+	stop_raw(&r);
+}
+
+static bool is_known_to_have_slept(void *arg)
+{
+	return conn_awake_until(((struct owner *)arg)->c) == 0;
+}
+
+static bool has_two_frames(void *arg)
+{
+	return ((struct owner *)arg)->frames == 2;
+}
+
+/* What is read later may have waited in the socket since before: being awake
+ * again makes nothing new. */
+static void who_slept_once_has_overslept_for_good(void **state)
+{
+	uint8_t frame[WIRE_SMALL_MAX];
+	struct wire_ack m = { .epoch = 3 };
+	struct raw r;
+
+	(void)state;
+	start_impatient(&r, 400);
+	assert_false(conn_overslept(server.c));
+	assert_true(conn_awake_until(server.c) > now_boot_ns());
+	raw_send(&r, frame, wire_put_ack(frame, &m));
+	usleep(scaled(500) * 1000);
+	assert_true(conn_overslept(server.c));
+	run_until(is_known_to_have_slept, &server);
+	raw_send(&r, frame, wire_put_ack(frame, &m));
+	run_until(has_two_frames, &server);
+	assert_true(conn_overslept(server.c));
+	assert_int_equal(conn_awake_until(server.c), 0);
 	stop_raw(&r);
 }
 
@@ -913,6 +946,7 @@ int main(void)
 		TEST(connect_refused_is_told),
 		TEST(a_silent_peer_is_down),
 		TEST(what_came_while_we_slept_counts),
+		TEST(who_slept_once_has_overslept_for_good),
 		TEST(a_malformed_frame_ends_it_with_a_reason),
 		TEST(bytes_forged_into_the_session_end_it),
 		TEST(half_closed_is_down),

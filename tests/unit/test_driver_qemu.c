@@ -24,9 +24,8 @@
 
 #include <cmocka.h>
 
-#include "driver.h"
+#include "heard_guest.h"
 #include "util.h"
-#include "vm_config.h"
 
 #define RAM_BYTES ((uint64_t)64 << 20)
 #define COUNT 0x200000
@@ -74,72 +73,6 @@ static char kernel[64], kernel_off[64];
 static qb_loop_t *loop;
 
 /* ---- what happened, and waiting for it ---- */
-
-struct guest {
-	struct driver *d;
-	struct vm_config cfg;
-	int running, standby, suspended, saved, resumed, gone; /* how often */
-	int rc, expected;
-	char why[512];
-	uint8_t *state;
-	size_t state_bytes;
-	struct page_bitmap dirty; /* collected, and not yet copied */
-};
-
-static void note(struct guest *g, int *counter, int rc, const char *why)
-{
-	++*counter;
-	g->rc = rc;
-	snprintf(g->why, sizeof(g->why), "%s", why);
-}
-
-static void on_running(void *ctx, int rc, const char *why)
-{
-	struct guest *g = ctx;
-
-	note(g, &g->running, rc, why);
-}
-
-static void on_standby(void *ctx, int rc, const char *why)
-{
-	struct guest *g = ctx;
-
-	note(g, &g->standby, rc, why);
-}
-
-static void on_suspended(void *ctx, int rc, const char *why)
-{
-	struct guest *g = ctx;
-
-	note(g, &g->suspended, rc, why);
-}
-
-static void on_device_state(void *ctx, int rc, const void *data, size_t bytes,
-			    const char *why)
-{
-	struct guest *g = ctx;
-
-	note(g, &g->saved, rc, why);
-	free(g->state);
-	g->state = malloc(bytes + 1);
-	memcpy(g->state, data, bytes);
-	g->state_bytes = bytes;
-}
-
-static void on_resumed(void *ctx, int rc, const char *why)
-{
-	struct guest *g = ctx;
-
-	note(g, &g->resumed, rc, why);
-}
-
-static void on_gone(void *ctx, int expected, const char *why)
-{
-	struct guest *g = ctx;
-
-	note(g, &g->gone, 0, why);
-	g->expected = expected;
-}
 
 static const struct driver_events events = {
 	.running = on_running,

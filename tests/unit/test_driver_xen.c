@@ -21,79 +21,18 @@
 
 #include "driver_xen.h"
 #include "fake_xen.h"
+#include "heard_guest.h"
 #include "util.h"
-#include "vm_config.h"
 
 #define WAIT_MS 120000
 #define EPOCHS 12
 
 /* ---- a driver, and what it said ---- */
 
-struct guest {
-	struct driver *d;
-	struct vm_config cfg;
-	int running, standby, suspended, saved, resumed, gone, vifs;
-	int rc, expected;
-	bool no_gate, ran_before_the_gate;
-	char why[512];
-	uint8_t *state;
-	size_t state_bytes;
-	struct page_bitmap dirty;
-};
-
 #define ops (&driver_xen_ops)
 
 static char dir[] = "/tmp/remus-test-XXXXXX";
 static qb_loop_t *loop;
-
-static void note(struct guest *g, int *counter, int rc, const char *why)
-{
-	++*counter;
-	g->rc = rc;
-	snprintf(g->why, sizeof(g->why), "%s", why);
-}
-
-static void on_running(void *ctx, int rc, const char *why)
-{
-	struct guest *g = ctx;
-
-	note(g, &g->running, rc, why);
-}
-
-static void on_standby(void *ctx, int rc, const char *why)
-{
-	struct guest *g = ctx;
-
-	note(g, &g->standby, rc, why);
-}
-
-static void on_suspended(void *ctx, int rc, const char *why)
-{
-	struct guest *g = ctx;
-
-	note(g, &g->suspended, rc, why);
-}
-
-static void on_device_state(void *ctx, int rc, const void *data, size_t bytes,
-			    const char *why)
-{
-	struct guest *g = ctx;
-
-	note(g, &g->saved, rc, why);
-	free(g->state);
-	g->state = malloc(bytes + 1);
-	assert_non_null(g->state);
-	if (bytes > 0)
-		memcpy(g->state, data, bytes);
-	g->state_bytes = bytes;
-}
-
-static void on_resumed(void *ctx, int rc, const char *why)
-{
-	struct guest *g = ctx;
-
-	note(g, &g->resumed, rc, why);
-}
 
 static int on_interface(void *ctx, const char *name, char *err,
 			size_t err_bytes)
@@ -106,14 +45,6 @@ static int on_interface(void *ctx, const char *name, char *err,
 	if (!here->d[domid].paused)
 		g->ran_before_the_gate = true;
 	return g->no_gate ? set_err(err, err_bytes, -ENODEV, "no gate") : 0;
-}
-
-static void on_gone(void *ctx, int expected, const char *why)
-{
-	struct guest *g = ctx;
-
-	note(g, &g->gone, 0, why);
-	g->expected = expected;
 }
 
 static const struct driver_events events = {

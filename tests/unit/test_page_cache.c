@@ -168,6 +168,24 @@ static void sets_against_a_model(void **state)
 	random_calls(40, PAGE_CACHE_BYTES_MIN);
 }
 
+/* So that memory is read in order while there is room, in either shape. */
+static void neighbours_lie_side_by_side(void **state)
+{
+	static const uint64_t bytes[] = { 4000 * PAGE, 1600 * PAGE };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bytes) / sizeof(bytes[0]); i++) {
+		struct page_cache *c = create(4000, bytes[i]);
+		uint8_t *p = page_cache_insert(c, 100);
+
+		page_cache_use_huge_pages(c);
+		for (gfn_t n = 1; n < 50; n++)
+			assert_ptr_equal(page_cache_insert(c, 100 + n),
+					 p + n * PAGE);
+		page_cache_destroy(c);
+	}
+}
+
 /* S5: the same calls, the same pages, also after drop_all. */
 static void equal_calls_equal_content(void **state)
 {
@@ -184,9 +202,12 @@ static void equal_calls_equal_content(void **state)
 	page_cache_drop_all(b);
 	for (uint64_t n = 0; n < 50000; n++) {
 		gfn_t gfn = rnd() % 4000;
+		const uint8_t *peeked = page_cache_peek(b, gfn);
 		uint8_t *p = page_cache_lookup(a, gfn);
 		uint8_t *q = page_cache_lookup(b, gfn);
 
+		assert_ptr_equal(peeked, q);
+		(void)page_cache_peek(b, rnd() % 4000);
 		assert_int_equal(p == NULL, q == NULL);
 		if (p != NULL)
 			assert_memory_equal(p, q, 64);
@@ -307,6 +328,7 @@ int main(void)
 		cmocka_unit_test(flat_is_not_reserved),
 		cmocka_unit_test(flat_against_a_model),
 		cmocka_unit_test(sets_against_a_model),
+		cmocka_unit_test(neighbours_lie_side_by_side),
 		cmocka_unit_test(equal_calls_equal_content),
 		cmocka_unit_test(replacement_is_as_specified),
 		cmocka_unit_test(used_pages_stay),

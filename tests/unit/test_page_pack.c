@@ -104,8 +104,10 @@ static void what_comes_out_is_what_went_in(void **state)
 	}
 }
 
-/* Pages of words that repeat: raw, or with a few bytes changed. */
-static void write_text(struct page_writer *w, unsigned int pages, bool raw)
+enum how { CHANGED, REWRITTEN, FIRST };
+
+/* Pages of words that repeat. */
+static void write_text(struct page_writer *w, unsigned int pages, enum how how)
 {
 	uint8_t old[PAGE], new[PAGE];
 
@@ -117,23 +119,29 @@ static void write_text(struct page_writer *w, unsigned int pages, bool raw)
 		memcpy(new, old, PAGE);
 		for (size_t i = gfn; i < PAGE; i += 90)
 			new[i] ^= 0x11;
-		assert_int_equal(page_writer_add(w, gfn, raw ? NULL : old, new,
+		for (size_t i = 0; i < PAGE && how == REWRITTEN; i++)
+			old[i] ^= 0x55;
+		assert_int_equal(page_writer_add(w, gfn,
+						 how == FIRST ? NULL : old, new,
 						 PAGE_ALLOW_ALL, NULL), 0);
 	}
+	assert_int_equal(w->records[how == CHANGED ? PAGE_DELTA : PAGE_RAW],
+			 pages);
+	assert_int_equal(w->first, how == FIRST ? pages : 0);
 }
 
 /* Whole pages go another way; what comes after them is as small as ever. */
 static void what_was_written_is_packed(void **state)
 {
 	static uint8_t again[ROOM];
-	static const bool raw[] = { false, true, false };
+	static const enum how how[] = { CHANGED, REWRITTEN, FIRST, CHANGED };
 	struct page_payload out;
 	struct page_writer w;
-	int n, m;
+	int n, m, rewritten = 0;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(raw) / sizeof(raw[0]); i++) {
-		write_text(&w, 60, raw[i]);
+	for (size_t i = 0; i < sizeof(how) / sizeof(how[0]); i++) {
+		write_text(&w, 60, how[i]);
 		n = page_pack_written(packer, packed, &w);
 		assert_true(n > 0 && (size_t)n < page_writer_bytes(&w));
 		assert_int_equal(unpack(packed, (size_t)n, &out), 0);
@@ -142,14 +150,63 @@ static void what_was_written_is_packed(void **state)
 		assert_memory_equal(out.data, payload, out.bytes);
 		m = page_pack(packer, again, sizeof(again), payload,
 			      page_writer_bytes(&w), 60);
-		assert_int_equal(raw[i], n != m || memcmp(packed, again,
-							  (size_t)n) != 0);
+		assert_int_equal(how[i] != CHANGED,
+				 n != m || memcmp(packed, again,
+						  (size_t)n) != 0);
+		if (how[i] == REWRITTEN)
+			rewritten = n;
+		else if (how[i] == FIRST)
+			assert_true(n < rewritten);
 	}
 	page_writer_init(&w, payload, sizeof(payload));
 	fill_lcg(packed, 1);
 	assert_int_equal(page_writer_add(&w, 0, NULL, packed, PAGE_ALLOW_ALL,
 					 NULL), 0);
 	assert_int_equal(page_pack_written(packer, again, &w), -ENOSPC);
+}
+
+/* Scattered changes with few kinds of bytes, as counters and pointers make them.
+ * Returns the bytes of the bare XOR at zstd's level 1. */
+static size_t write_scattered(struct page_writer *w, unsigned int pages)
+{
+	static uint8_t xor[256 * PAGE];
+	uint8_t old[PAGE], new[PAGE];
+	uint64_t x = 1;
+	size_t n;
+
+	memset(xor, 0, sizeof(xor));
+	page_writer_init(w, payload, sizeof(payload));
+	for (unsigned int gfn = 0; gfn < pages; gfn++) {
+		fill_lcg(old, gfn);
+		memcpy(new, old, PAGE);
+		for (unsigned int i = 0; i < 32; i++) {
+			x = x * 6364136223846793005u + 1442695040888963407u;
+			new[(x >> 52) & ~(uint64_t)3] ^=
+				(uint8_t)(1 + (x >> 40) % 16);
+		}
+		for (size_t i = 0; i < PAGE; i++)
+			xor[gfn * PAGE + i] = old[i] ^ new[i];
+		assert_int_equal(page_writer_add(w, gfn, old, new,
+						 PAGE_ALLOW_ALL, NULL), 0);
+	}
+	n = ZSTD_compress(packed, sizeof(packed), xor, pages * PAGE, 1);
+	assert_false(ZSTD_isError(n));
+	return n;
+}
+
+static void smaller_than_zstd_makes_of_the_xor(void **state)
+{
+	struct page_writer w;
+	size_t of_xor = write_scattered(&w, 256);
+	int n = page_pack_written(packer, packed, &w);
+	struct page_payload out;
+
+	(void)state;
+	assert_true(n > 0);
+	assert_in_range(n, 1, of_xor);
+	assert_int_equal(unpack(packed, (size_t)n, &out), 0);
+	assert_int_equal(out.bytes, page_writer_bytes(&w));
+	assert_memory_equal(out.data, payload, out.bytes);
 }
 
 static void no_gain_is_not_packed(void **state)
@@ -350,6 +407,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_comes_out_is_what_went_in),
 		cmocka_unit_test(what_was_written_is_packed),
+		cmocka_unit_test(smaller_than_zstd_makes_of_the_xor),
 		cmocka_unit_test(no_gain_is_not_packed),
 		cmocka_unit_test(never_behind_cap),
 		cmocka_unit_test(other_versions_are_handed_on),

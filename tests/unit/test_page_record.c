@@ -20,6 +20,7 @@
 #define PAGE REMUS_PAGE_SIZE
 
 static const uint8_t zero_page[PAGE];
+static const uint8_t garbage[PAGE] = { 0xa5, 1, 2 };
 static uint8_t buf[WIRE_PAYLOAD_MAX + 4096];
 
 static void golden_payload(const char *name, unsigned int pages)
@@ -80,6 +81,9 @@ static void chooses(const uint8_t *old, const uint8_t *new, unsigned int kinds,
 	assert_int_equal(page_record_apply(&rec, page), 0);
 	assert_memory_equal(page, new, PAGE);
 	assert_int_equal(page_reader_next(&r, &rec), 0);
+	memcpy(page, old != NULL ? old : garbage, PAGE);
+	page_writer_update(&w, page, new);
+	assert_memory_equal(page, new, PAGE);
 }
 
 static void writer_takes_the_best_kind(void **state)
@@ -111,6 +115,29 @@ static void writer_takes_the_best_kind(void **state)
 }
 
 /* A delta is taken up to the last length at which it is shorter. */
+/* By deltas of one and two bytes of length, and by copies. */
+static void writer_updates_the_old_page(void **state)
+{
+	uint8_t old[PAGE], new[PAGE];
+	struct page_writer w;
+
+	(void)state;
+	page_writer_init(&w, buf, sizeof(buf));
+	fill_lcg(old, 1);
+	memcpy(new, old, PAGE);
+	for (unsigned int i = 0; i < 180; i++) {
+		uint8_t page[PAGE];
+
+		new[i * 21] ^= 0x3c;
+		assert_int_equal(page_writer_add(&w, i, old, new,
+						 PAGE_ALLOW_ALL, NULL), 0);
+		memcpy(page, old, PAGE);
+		page_writer_update(&w, page, new);
+		assert_memory_equal(page, new, PAGE);
+	}
+	assert_int_equal(w.records[PAGE_DELTA], 180);
+}
+
 static void delta_only_while_shorter(void **state)
 {
 	uint8_t a[PAGE], b[PAGE];
@@ -448,6 +475,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(golden_payloads),
 		cmocka_unit_test(writer_takes_the_best_kind),
+		cmocka_unit_test(writer_updates_the_old_page),
 		cmocka_unit_test(delta_only_while_shorter),
 		cmocka_unit_test(rewritten_is_what_differs_everywhere),
 		cmocka_unit_test(length_of_delta_in_one_and_two_bytes),

@@ -155,6 +155,20 @@ if command -v python3 >/dev/null; then
 	json 'j["files"][0]["modes"]["fast"]["ratio"] > 1'
 	json '0 < j["files"][0]["modes"]["fast"]["encode_gbs"]'
 	json '0 < j["files"][0]["modes"]["fast"]["decode_gbs"]'
+	# What the first epoch has is the rest.
+	json '0 < j["files"][0]["again"]["pages"] < j["files"][0]["pages"]'
+	json '0 < j["files"][0]["again"]["bytes"] < j["files"][0]["bytes"]'
+	json 'all(0 < f["again"]["modes"][m]["packed_bytes"] <
+		f["modes"][m]["packed_bytes"] for f in j["files"]
+		for m in f["modes"])'
+	json 'all(m["ratio"] > 0 and m["encode_gbs"] > 0 and m["decode_gbs"] > 0
+		for f in j["files"] for m in f["again"]["modes"].values())'
+	json 'all(abs(f["again"]["bytes"] / m["packed_bytes"] - m["ratio"])
+		< 1e-3 * m["ratio"]
+		for f in j["files"] for m in f["again"]["modes"].values())'
+	"$tool" --json inspect "$dir/in" >"$dir/inspected"
+	json 'j["files"][0]["bytes"] - j["files"][0]["again"]["bytes"] == json.load(
+		open("'"$dir/inspected"'"))["epochs"][1]["offset"]'
 fi
 
 # ---- SIGINT while the pipe is silent: the whole epochs are out ----

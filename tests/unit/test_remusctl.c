@@ -47,6 +47,7 @@ static void play_status(struct ipc_request *req)
 		.link_up = true, .rtt_us = 120, .sync_done_pages = 25,
 		.sync_total_pages = 100, .driver = "fake", .tracker = "none",
 		.compression = COMPRESSION_AUTO, .codec = COMPRESSION_TIGHT,
+		.encode_threads = 2,
 	};
 
 	ipc_reply_ok(req, status_to_json(&s));
@@ -375,7 +376,7 @@ static void status_is_text_or_json(void **state)
 	has("pause      p50 900 us, p99 1.5 ms, max 2.5 ms\n");
 	has("ack        p50 1 us, p99 2 us, max 3.0 s\n");
 	has("dirty      p50 100, p99 200, max 300 pages\n");
-	has("1.0 MB sent for 8.2 MB of pages: ratio 8.00, compression auto, now tight\n");
+	has("1.0 MB sent for 8.2 MB of pages: ratio 8.00, compression auto, now tight, 2 threads\n");
 	has("relay, holding: held 5, released 6, dropped 7\n");
 	assert_int_equal(ctl("status VM --json"), 0);
 	j = json_loads(out, 0, NULL);

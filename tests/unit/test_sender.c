@@ -6,7 +6,8 @@
  * The world below does what primary.c and standby.c do with sender, capture,
  * inflight and receiver, and nothing of the engines.  The guest writes whenever
  * it runs, also while a live pass reads; a write marks the page in `dirty`, as
- * a tracker does.  The queue has little room, and at times none.
+ * a tracker does.  The queue has little room, and at times none.  Where several
+ * threads encode, each payload takes another time to be packed.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,9 +18,15 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
 #include "digest.h"
 #include "fake_conn.h"
 #include "inflight.h"
+#include "no_threads.h"
 #include "page_pack.h"
 #include "page_record.h"
 #include "receiver.h"
@@ -70,6 +77,12 @@ struct world {
 	uint64_t seed;
 	unsigned int commits, losses, partial, overflows, mismatches;
 	bool may_mismatch;
+	bool still; /* nobody writes while it is read */
+	int patience_ms; /* with threads, in a turn with nothing to do */
+	/* all that the backup got, if that is kept */
+	bool keep;
+	uint8_t *kept;
+	size_t kept_bytes;
 };
 
 static uint64_t rnd(struct world *w, uint64_t n)
@@ -135,15 +148,68 @@ static struct world *changing;
 void __wrap_digest_page(struct digest *d, gfn_t gfn, const uint8_t *page);
 void __real_digest_page(struct digest *d, gfn_t gfn, const uint8_t *page);
 
+static pthread_t loops_thread;
+static atomic_uint digested_apart; /* pages */
+
 void __wrap_digest_page(struct digest *d, gfn_t gfn, const uint8_t *page)
 {
 	struct world *w = changing;
 
-	if (w != NULL && rnd(w, 4) == 0) {
+	if (!pthread_equal(pthread_self(), loops_thread))
+		digested_apart++;
+	else if (w != NULL && rnd(w, 4) == 0) {
 		w->ram[gfn * REMUS_PAGE_SIZE + rnd(w, REMUS_PAGE_SIZE)]++;
 		page_bitmap_set(&w->dirty, gfn);
 	}
 	__real_digest_page(d, gfn, page);
+}
+
+/* ---- the threads: linked with --wrap ---- */
+
+static void (*before_packing)(bool in_loops_thread);
+static void (*after_packing)(void);
+
+int __wrap_page_pack_written(struct page_packer *p, uint8_t *dst,
+			     const struct page_writer *w);
+int __real_page_pack_written(struct page_packer *p, uint8_t *dst,
+			     const struct page_writer *w);
+
+int __wrap_page_pack_written(struct page_packer *p, uint8_t *dst,
+			     const struct page_writer *w)
+{
+	int n;
+
+	if (before_packing != NULL)
+		before_packing(pthread_equal(pthread_self(), loops_thread));
+	n = __real_page_pack_written(p, dst, w);
+	if (after_packing != NULL)
+		after_packing();
+	return n;
+}
+
+/* Mostly at once, at times later than what came after it. */
+static void now_and_then_slow(bool in_loops_thread)
+{
+	static atomic_uint calls;
+	static const useconds_t us[] = { 0, 200, 0, 0, 900, 50, 0 };
+
+	if (!in_loops_thread)
+		usleep(us[calls++ % ARRAY_LEN(us)]);
+}
+
+static atomic_bool gate_open;
+
+static void at_the_gate(bool in_loops_thread)
+{
+	while (!in_loops_thread && !gate_open)
+		usleep(100);
+}
+
+static void *open_gate(void *ms)
+{
+	usleep(*(const useconds_t *)ms * 1000);
+	gate_open = true;
+	return NULL;
 }
 
 static void collect(struct world *w)
@@ -187,8 +253,8 @@ static void live_pass(struct world *w)
 {
 	collect(w);
 	w->passes++;
-	w->conn.on_reserve = while_it_is_read;
-	changing = w;
+	w->conn.on_reserve = w->still ? NULL : while_it_is_read;
+	changing = w->still ? NULL : w;
 	sender_live(w->sender, &w->todo);
 }
 
@@ -401,6 +467,14 @@ static void saw_payload(struct world *w, const uint8_t *payload)
 	}
 }
 
+static void keep(struct world *w, size_t bytes)
+{
+	w->kept = realloc(w->kept, w->kept_bytes + bytes);
+	assert_non_null(w->kept);
+	memcpy(w->kept + w->kept_bytes, w->conn.queue, bytes);
+	w->kept_bytes += bytes;
+}
+
 /* One frame arrives; false when none was under way. */
 static bool deliver(struct world *w)
 {
@@ -409,6 +483,8 @@ static bool deliver(struct world *w)
 
 	if (!w->up || !fake_peek(&w->conn, &h, &payload))
 		return false;
+	if (w->keep)
+		keep(w, WIRE_HEADER_BYTES + h.payload_bytes);
 	switch (h.type) {
 	case WIRE_BEGIN: got_begin(w, payload, h.payload_bytes); break;
 	case WIRE_PAGES:
@@ -438,20 +514,27 @@ static bool deliver(struct world *w)
 
 /* ---- the world ---- */
 
-static struct world *world_new(uint64_t seed, uint64_t cache_bytes,
-			       uint64_t capture_bytes,
-			       enum compression compression)
+static struct world *world_of_threads(unsigned int threads, uint64_t seed,
+				      uint64_t cache_bytes,
+				      uint64_t capture_bytes,
+				      enum compression compression)
 {
 	struct world *w = calloc(1, sizeof(*w));
 	struct sender_params p = {
 		.npages = NPAGES, .cache_bytes = cache_bytes,
 		.compression = compression, .events = &events,
+		.threads = threads,
 	};
 
 	assert_non_null(w);
+	loops_thread = pthread_self();
+	before_packing = now_and_then_slow;
+	after_packing = NULL;
 	w->seed = seed;
 	w->next_epoch = 1;
-	w->conn.max = 96 << 10;
+	/* room() comes at half of it, and must mean room for a payload */
+	w->conn.max = threads > 1 ? 600 << 10 : 96 << 10;
+	w->patience_ms = threads > 1;
 	w->conn.ctx = w;
 	for (int i = 0; i < 16; i++)
 		assert_non_null(w->snap[i] = malloc(sizeof(*w->snap[i])));
@@ -469,6 +552,14 @@ static struct world *world_new(uint64_t seed, uint64_t cache_bytes,
 	return w;
 }
 
+static struct world *world_new(uint64_t seed, uint64_t cache_bytes,
+			       uint64_t capture_bytes,
+			       enum compression compression)
+{
+	return world_of_threads(1, seed, cache_bytes, capture_bytes,
+				compression);
+}
+
 static void world_free(struct world *w)
 {
 	sender_free(w->sender);
@@ -482,6 +573,7 @@ static void world_free(struct world *w)
 	page_bitmap_free(&w->todo);
 	for (int i = 0; i < 16; i++)
 		free(w->snap[i]);
+	free(w->kept);
 	free(w);
 }
 
@@ -525,7 +617,7 @@ static void one_step(struct world *w, unsigned int loss_in)
 		break;
 	case 1: maybe_capture(w); break;
 	case 2: ack(w); break;
-	case 3: case 4: fake_turn(); break;
+	case 3: case 4: fake_turn_ms(w->patience_ms); break;
 	case 5: room(w); break;
 	case 6:
 		/* as little room as can be, at any moment */
@@ -543,11 +635,14 @@ static void one_step(struct world *w, unsigned int loss_in)
 /* Let everything that is under way arrive. */
 static void settle(struct world *w)
 {
-	for (int i = 0; i < 100000; i++) {
-		bool idle = !fake_turn();
+	bool idle = false;
 
+	for (int i = 0; i < 100000; i++) {
+		idle = !fake_turn_ms(idle ? 100 : 0);
 		w->conn.refuse_sends = false;
 		room(w);
+		while (w->keep && deliver(w))
+			; /* there is always room */
 		idle = !deliver(w) && idle && fake_due == NULL;
 		ack(w);
 		if (idle && w->up && !w->live && !w->sending)
@@ -572,28 +667,38 @@ static const struct {
 	uint64_t cache_bytes, capture_bytes;
 	enum compression compression;
 	bool toggle;
+	unsigned int threads;
 } kinds_of_world[] = {
-	{ "all fits", RAM_BYTES, RAM_BYTES, COMPRESSION_FAST, false },
-	{ "cache smaller", RAM_BYTES / 4, RAM_BYTES, COMPRESSION_FAST, false },
+	{ "all fits", RAM_BYTES, RAM_BYTES, COMPRESSION_FAST, false, 1 },
+	{ "cache smaller", RAM_BYTES / 4, RAM_BYTES, COMPRESSION_FAST, false,
+	  1 },
 	{ "cache of one set", 8 * REMUS_PAGE_SIZE, RAM_BYTES, COMPRESSION_FAST,
-	  false },
+	  false, 1 },
 	{ "overflow", RAM_BYTES, 20 * REMUS_PAGE_SIZE, COMPRESSION_FAST,
-	  false },
-	{ "overflow always", RAM_BYTES / 3, 0, COMPRESSION_FAST, false },
-	{ "no compression", RAM_BYTES, RAM_BYTES, COMPRESSION_OFF, false },
+	  false, 1 },
+	{ "overflow always", RAM_BYTES / 3, 0, COMPRESSION_FAST, false, 1 },
+	{ "no compression", RAM_BYTES, RAM_BYTES, COMPRESSION_OFF, false, 1 },
 	{ "compression on and off", RAM_BYTES / 2, 50 * REMUS_PAGE_SIZE,
-	  COMPRESSION_FAST, true },
-	{ "tight", RAM_BYTES, RAM_BYTES, COMPRESSION_TIGHT, false },
+	  COMPRESSION_FAST, true, 1 },
+	{ "tight", RAM_BYTES, RAM_BYTES, COMPRESSION_TIGHT, false, 1 },
 	{ "tight, cache smaller, overflow", RAM_BYTES / 4,
-	  20 * REMUS_PAGE_SIZE, COMPRESSION_TIGHT, false },
-	{ "auto", RAM_BYTES / 2, RAM_BYTES, COMPRESSION_AUTO, false },
+	  20 * REMUS_PAGE_SIZE, COMPRESSION_TIGHT, false, 1 },
+	{ "auto", RAM_BYTES / 2, RAM_BYTES, COMPRESSION_AUTO, false, 1 },
+	{ "two threads", RAM_BYTES, RAM_BYTES, COMPRESSION_TIGHT, false, 2 },
+	{ "four threads, cache smaller, overflow", RAM_BYTES / 4,
+	  200 * REMUS_PAGE_SIZE, COMPRESSION_TIGHT, false, 4 },
+	{ "two threads, fast", RAM_BYTES / 4, RAM_BYTES, COMPRESSION_FAST,
+	  false, 2 },
+	{ "three threads, compression on and off", RAM_BYTES, RAM_BYTES,
+	  COMPRESSION_AUTO, true, 3 },
 };
 
 static void run_history(size_t kind, uint64_t seed, unsigned int loss_in)
 {
-	struct world *w = world_new(seed, kinds_of_world[kind].cache_bytes,
-				    kinds_of_world[kind].capture_bytes,
-				    kinds_of_world[kind].compression);
+	struct world *w = world_of_threads(kinds_of_world[kind].threads, seed,
+					   kinds_of_world[kind].cache_bytes,
+					   kinds_of_world[kind].capture_bytes,
+					   kinds_of_world[kind].compression);
 	struct sender_stats st;
 
 	w->never_packed = !kinds_of_world[kind].toggle &&
@@ -613,7 +718,7 @@ static void run_history(size_t kind, uint64_t seed, unsigned int loss_in)
 	final_epoch(w);
 	sender_stats(w->sender, &st);
 	assert_true(w->commits > 1);
-	assert_true(w->conn.refused > 0);
+	assert_true(w->conn.refused > 0 || kinds_of_world[kind].threads > 1);
 	if (kinds_of_world[kind].compression >= COMPRESSION_TIGHT)
 		assert_true(w->packed > 10);
 	assert_true(st.bytes_sent > 0 && st.live_bytes_raw >= RAM_BYTES);
@@ -863,6 +968,272 @@ static void all_that_is_sent_is_counted(void **state)
 	world_free(w);
 }
 
+/* ---- several threads ---- */
+
+/* Full sync and four epochs, each byte of it. */
+static struct world *run_kept(unsigned int threads, uint64_t cache_bytes)
+{
+	struct world *w = world_of_threads(threads, 11, cache_bytes, RAM_BYTES,
+					   COMPRESSION_TIGHT);
+
+	w->still = w->keep = true;
+	w->conn.max = sizeof(w->conn.queue);
+	connect_link(w);
+	final_epoch(w);
+	for (int epoch = 0; epoch < 4; epoch++) {
+		for (int i = 0; i < 100 << epoch; i++)
+			guest_writes(w);
+		final_epoch(w);
+	}
+	assert_int_equal(w->conn.refused, 0);
+	return w;
+}
+
+static void every_number_of_threads_makes_the_same_bytes(void **state)
+{
+	static const unsigned int threads[] = { 2, 3, 16 };
+	static const uint64_t cache_bytes[] = { RAM_BYTES, RAM_BYTES / 3 };
+
+	(void)state;
+	for (size_t c = 0; c < ARRAY_LEN(cache_bytes); c++) {
+		struct world *one = run_kept(1, cache_bytes[c]);
+
+		assert_true(one->packed >= 5);
+		for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
+			struct world *w = run_kept(threads[i], cache_bytes[c]);
+
+			assert_int_equal(w->kept_bytes, one->kept_bytes);
+			assert_memory_equal(w->kept, one->kept,
+					    one->kept_bytes);
+			world_free(w);
+		}
+		world_free(one);
+	}
+}
+
+/* The first payload that another thread takes is not packed before two others
+ * are.  With a time limit, so that it is a failure and no hang. */
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool taken, late;
+	unsigned int packed;
+} held = { .lock = PTHREAD_MUTEX_INITIALIZER,
+	   .changed = PTHREAD_COND_INITIALIZER };
+
+static void wait_changed(void)
+{
+	struct timespec limit;
+
+	clock_gettime(CLOCK_REALTIME, &limit);
+	limit.tv_sec += 30;
+	if (pthread_cond_timedwait(&held.changed, &held.lock, &limit) != 0)
+		held.late = true;
+}
+
+static void hold_the_first(bool in_loops_thread)
+{
+	pthread_mutex_lock(&held.lock);
+	if (in_loops_thread) {
+		while (!held.taken && !held.late)
+			wait_changed();
+	} else if (!held.taken) {
+		unsigned int until = held.packed + 2;
+
+		held.taken = true;
+		pthread_cond_broadcast(&held.changed);
+		while (held.packed < until && !held.late)
+			wait_changed();
+	}
+	pthread_mutex_unlock(&held.lock);
+}
+
+static void count_packed(void)
+{
+	pthread_mutex_lock(&held.lock);
+	held.packed++;
+	pthread_cond_broadcast(&held.changed);
+	pthread_mutex_unlock(&held.lock);
+}
+
+static void what_is_packed_first_does_not_overtake(void **state)
+{
+	(void)state;
+	for (unsigned int threads = 2; threads <= 4; threads++) {
+		struct world *w = world_of_threads(threads, 13, RAM_BYTES,
+						   RAM_BYTES,
+						   COMPRESSION_TIGHT);
+
+		held.taken = held.late = false;
+		fill(w, w->ram, RAM_BYTES); /* nine payloads */
+		before_packing = hold_the_first;
+		after_packing = count_packed;
+		w->still = true;
+		connect_link(w);
+		/* gfns ascend over all frames of a pass: the receiver minds
+		 * no order, but the digest would not be right */
+		final_epoch(w);
+		assert_true(held.taken && !held.late);
+		world_free(w);
+	}
+}
+
+/* Pages whose records are as long as they are, and that can be packed. */
+static void fill_all(struct world *w)
+{
+	for (gfn_t g = 0; g < NPAGES; g++) {
+		uint8_t *page = w->ram + g * REMUS_PAGE_SIZE;
+
+		fill(w, page, REMUS_PAGE_SIZE / 2);
+		memcpy(page + REMUS_PAGE_SIZE / 2, page, REMUS_PAGE_SIZE / 2);
+	}
+	page_bitmap_set_all(&w->dirty);
+}
+
+/* So that what waits for the threads is waiting by then. */
+static pthread_t open_gate_soon(void)
+{
+	static const useconds_t ms = 20;
+	pthread_t t;
+
+	assert_int_equal(pthread_create(&t, NULL, open_gate, (void *)&ms), 0);
+	return t;
+}
+
+/* A live pass, with all that it has sent in the hands of the threads. */
+static struct world *world_in_the_middle(void)
+{
+	struct world *w = world_of_threads(3, 3, RAM_BYTES, RAM_BYTES,
+					   COMPRESSION_TIGHT);
+
+	fill_all(w);
+	gate_open = false;
+	before_packing = at_the_gate;
+	connect_link(w);
+	assert_true(fake_turn());
+	assert_int_equal(page_bitmap_count(&w->todo),
+			 NPAGES - SENDER_SLICE_PAGES);
+	assert_true(w->conn.used < WIRE_SMALL_MAX); /* BEGIN */
+	return w;
+}
+
+static void what_the_threads_have_does_not_reach_the_next_link(void **state)
+{
+	struct world *w = world_in_the_middle();
+	pthread_t opener = open_gate_soon();
+
+	(void)state;
+	lose_link(w);
+	pthread_join(opener, NULL);
+	w->conn.used = 0;
+	sender_set_conn(w->sender, &w->conn, WIRE_CAPABILITIES);
+	sender_room(w->sender);
+	for (int i = 0; i < 10; i++)
+		fake_turn_ms(10);
+	assert_int_equal(w->conn.used, 0);
+	lose_link(w);
+	connect_link(w);
+	final_epoch(w);
+	world_free(w);
+}
+
+static void a_capture_is_given_up_as_well(void **state)
+{
+	struct world *w = world_of_threads(2, 3, RAM_BYTES, RAM_BYTES,
+					   COMPRESSION_TIGHT);
+	pthread_t opener;
+
+	(void)state;
+	connect_link(w);
+	final_epoch(w);
+	fill_all(w);
+	gate_open = false;
+	before_packing = at_the_gate;
+	capture(w);
+	fake_turn();
+	assert_true(w->sending);
+	opener = open_gate_soon();
+	/* and what it is read from is gone */
+	lose_link(w);
+	pthread_join(opener, NULL);
+	capture_free(&w->capture);
+	assert_int_equal(capture_init(&w->capture, w->ram, NPAGES, RAM_BYTES),
+			 0);
+	connect_link(w);
+	final_epoch(w);
+	world_free(w);
+}
+
+static void a_sender_can_be_freed_in_the_middle(void **state)
+{
+	struct world *w = world_in_the_middle();
+	pthread_t opener = open_gate_soon();
+
+	(void)state;
+	world_free(w);
+	pthread_join(opener, NULL);
+	changing = NULL;
+}
+
+static void a_capture_is_digested_apart(void **state)
+{
+	struct world *w = world_of_threads(2, 3, RAM_BYTES, RAM_BYTES,
+					   COMPRESSION_FAST);
+
+	(void)state;
+	connect_link(w);
+	final_epoch(w);
+	page_bitmap_set_all(&w->dirty);
+	digested_apart = 0;
+	capture(w);
+	while (digested_apart == 0)
+		usleep(100);
+	final_epoch(w);
+	/* But never from the guest's own memory. */
+	capture_free(&w->capture);
+	assert_int_equal(capture_init(&w->capture, w->ram, NPAGES, 0), 0);
+	page_bitmap_set_all(&w->dirty);
+	digested_apart = 0;
+	capture(w);
+	assert_true(w->held);
+	settle(w);
+	assert_int_equal(digested_apart, 0);
+	world_free(w);
+}
+
+/* It is in use until the last of it is sent, and then no more. */
+static void packed_payloads_survive_a_change_to_fast(void **state)
+{
+	struct world *w = world_in_the_middle();
+
+	(void)state;
+	sender_set_compression(w->sender, COMPRESSION_FAST);
+	gate_open = true;
+	final_epoch(w);
+	assert_true(w->packed > 0);
+	world_free(w);
+}
+
+static void without_more_threads_one_does_it_all(void **state)
+{
+	struct sender_stats st;
+	struct world *w;
+
+	(void)state;
+	no_threads = true;
+	w = world_of_threads(2, 3, RAM_BYTES, RAM_BYTES, COMPRESSION_TIGHT);
+	no_threads = false;
+	sender_stats(w->sender, &st);
+	assert_int_equal(st.threads, 1);
+	connect_link(w);
+	final_epoch(w);
+	world_free(w);
+	w = world_of_threads(2, 3, RAM_BYTES, RAM_BYTES, COMPRESSION_TIGHT);
+	sender_stats(w->sender, &st);
+	assert_int_equal(st.threads, 2);
+	world_free(w);
+}
+
 static void parameters_that_cannot_be_are_refused(void **state)
 {
 	struct sender_params p = { .npages = 100, .cache_bytes = 1,
@@ -888,6 +1259,14 @@ int main(void)
 		cmocka_unit_test(given_up_is_given_up_without_an_event),
 		cmocka_unit_test(a_loop_that_takes_no_job_is_tried_again),
 		cmocka_unit_test(all_that_is_sent_is_counted),
+		cmocka_unit_test(every_number_of_threads_makes_the_same_bytes),
+		cmocka_unit_test(what_is_packed_first_does_not_overtake),
+		cmocka_unit_test(what_the_threads_have_does_not_reach_the_next_link),
+		cmocka_unit_test(a_capture_is_given_up_as_well),
+		cmocka_unit_test(a_sender_can_be_freed_in_the_middle),
+		cmocka_unit_test(a_capture_is_digested_apart),
+		cmocka_unit_test(packed_payloads_survive_a_change_to_fast),
+		cmocka_unit_test(without_more_threads_one_does_it_all),
 		cmocka_unit_test(parameters_that_cannot_be_are_refused),
 	};
 

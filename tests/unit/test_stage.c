@@ -77,6 +77,39 @@ static void a_staged_page_is_the_same_one_again(void **state)
 	assert_true(untouched());
 }
 
+static void what_is_only_looked_at_is_not_staged(void **state)
+{
+	uint8_t *page;
+
+	(void)state;
+	assert_ptr_equal(stage_look(stage, 5), image + 5 * REMUS_PAGE_SIZE);
+	assert_int_equal(stage_count(stage), 0);
+	page = stage_page(stage, 5);
+	assert_ptr_equal(stage_look(stage, 5), page);
+	assert_int_equal(stage_count(stage), 1);
+}
+
+static void what_is_written_whole_is_staged_like_any_other(void **state)
+{
+	struct page_bitmap changed;
+	uint8_t *page = stage_blank(stage, 3);
+
+	(void)state;
+	assert_int_equal(page_bitmap_init(&changed, NPAGES), 0);
+	assert_int_equal(stage_count(stage), 1);
+	memset(page, 0x77, REMUS_PAGE_SIZE);
+	assert_ptr_equal(stage_blank(stage, 3), page);
+	assert_ptr_equal(stage_page(stage, 3), page);
+	assert_int_equal(page[1], 0x77);
+	assert_true(untouched());
+	stage_look(stage, 4);
+	stage_commit(stage, &changed);
+	memset(before + 3 * REMUS_PAGE_SIZE, 0x77, REMUS_PAGE_SIZE);
+	assert_true(untouched());
+	assert_int_equal(page_bitmap_count(&changed), 1);
+	page_bitmap_free(&changed);
+}
+
 static void random_epochs_commit_or_leave_no_trace(void **state)
 {
 	(void)state;
@@ -87,8 +120,15 @@ static void random_epochs_commit_or_leave_no_trace(void **state)
 			size_t at = rnd(REMUS_PAGE_SIZE);
 			uint8_t v = (uint8_t)rnd(256);
 
+			if (rnd(4) == 0)
+				memcpy(stage_blank(stage, g),
+				       want + g * REMUS_PAGE_SIZE,
+				       REMUS_PAGE_SIZE);
 			stage_page(stage, g)[at] = v;
 			want[g * REMUS_PAGE_SIZE + at] = v;
+			assert_memory_equal(stage_look(stage, g),
+					    want + g * REMUS_PAGE_SIZE,
+					    REMUS_PAGE_SIZE);
 		}
 		assert_true(untouched());
 		if (rnd(2)) {
@@ -162,6 +202,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_page_is_a_copy_of_the_images_at_first),
 		TEST(a_staged_page_is_the_same_one_again),
+		TEST(what_is_only_looked_at_is_not_staged),
+		TEST(what_is_written_whole_is_staged_like_any_other),
 		TEST(random_epochs_commit_or_leave_no_trace),
 		cmocka_unit_test(memory_beyond_what_is_kept_is_given_back),
 		cmocka_unit_test(too_many_pages_is_enomem),

@@ -106,6 +106,7 @@ static void json_has_every_member(void **state)
 			       .state = STATE_PROTECTED, .bytes_raw = 4096,
 			       .bytes_sent = 1024, .compression = COMPRESSION_AUTO,
 			       .codec = COMPRESSION_FAST,
+			       .encode_threads = 3,
 			       .pause_us = { 1, 2, 3 },
 			       .dirty_pages = { 4, 5, 6 },
 			       .ack_us = { 7, 8, 9 },
@@ -130,6 +131,7 @@ static void json_has_every_member(void **state)
 		j, "compression_mode")), "auto");
 	assert_string_equal(json_string_value(json_object_get(j, "codec")),
 			    "fast");
+	assert_int_equal(num(j, "encode_threads"), 3);
 	assert_true(json_is_false(json_object_get(j, "link_up")));
 	o = json_object_get(j, "pause_us");
 	assert_int_equal(num(o, "p50") * 100 + num(o, "p99") * 10 +

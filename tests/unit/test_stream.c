@@ -412,6 +412,38 @@ static void an_epoch_of_unchanged_pages_is_small(void **state)
 	made_free(&m);
 }
 
+/* Pages named again and again in one record, changed each time, and more of them
+ * than a small cache holds: each is given as it was then. */
+static void a_page_may_come_twice_in_a_record(void **state)
+{
+	static const uint64_t memories[] = { PAGE_CACHE_BYTES_MIN, MEMORY };
+	unsigned int gfn[400], n = ARRAY_LEN(gfn);
+
+	(void)state;
+	memset(&m, 0, sizeof(m));
+	m.x = 1;
+	put_headers(&m, &(struct recipe){ .version = 2 });
+	put_number(&m, 1, 4, false);
+	put_number(&m, 8 + n * (8 + MAKE_PAGE), 4, false);
+	put_number(&m, n, 8, false);
+	for (unsigned int i = 0; i < n; i++) {
+		/* at first: all that are there have been used, and one more */
+		gfn[i] = i < 16 ? i % 8 : i == 16 ? 8
+				: (unsigned int)(made_random(&m) % 12);
+		put_number(&m, gfn[i], 8, false);
+	}
+	for (unsigned int i = 0; i < n; i++) {
+		m.guest[gfn[i]][made_random(&m) % MAKE_PAGE] ^= 0x55;
+		put(&m, m.guest[gfn[i]], MAKE_PAGE);
+	}
+	put_record(&m, 0xe, 0);
+	for (size_t i = 0; i < ARRAY_LEN(memories); i++) {
+		round_trip(STREAM_FAST, memories[i], m.bytes, 65536, 0);
+		round_trip(STREAM_TIGHT, memories[i], m.bytes, 65536, 0);
+	}
+	made_free(&m);
+}
+
 static void each_checkpoint_is_flushed(void **state)
 {
 	struct bytes packed;
@@ -717,6 +749,7 @@ int main(void)
 		cmocka_unit_test(a_legacy_image_is_named_as_such),
 		cmocka_unit_test(unpacking_gives_the_same_bytes),
 		cmocka_unit_test(an_epoch_of_unchanged_pages_is_small),
+		cmocka_unit_test(a_page_may_come_twice_in_a_record),
 		cmocka_unit_test(each_checkpoint_is_flushed),
 		cmocka_unit_test(cut_off_anywhere_it_is_kept_as_it_is),
 		cmocka_unit_test(a_packed_stream_that_is_cut_off_gives_what_is_whole),

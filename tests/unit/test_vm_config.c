@@ -183,6 +183,12 @@ static const struct {
 	  "compression is one of off|fast|tight|auto|on, not 'maybe'" },
 	{ 5, "compression = o", 5,
 	  "compression is one of off|fast|tight|auto|on, not 'o'" },
+	{ 5, "encode_threads = 0", 5,
+	  "encode_threads is a number from 1 to 16, not '0'" },
+	{ 5, "encode_threads = 17", 5,
+	  "encode_threads is a number from 1 to 16, not '17'" },
+	{ 5, "encode_threads = auto", 5,
+	  "encode_threads is a number from 1 to 16, not 'auto'" },
 	{ 5, "driver = vmware", 5, "driver is one of qemu|xen|fake, not 'vmware'" },
 	{ 5, "driver = qemu|fake", 5,
 	  "driver is one of qemu|xen|fake, not 'qemu|fake'" },
@@ -412,6 +418,7 @@ static void takes_a_good_file_and_fills_in_the_rest(void **state)
 	assert_int_equal(c->capture_bytes, 64 << 20);
 	assert_int_equal(c->cache_bytes, 64 << 20);
 	assert_int_equal(c->compression, COMPRESSION_AUTO);
+	assert_int_equal(c->encode_threads, 1);
 	assert_int_equal(c->heartbeat_ms, 250);
 	assert_int_equal(c->link_timeout_ms, 1500);
 	assert_int_equal(c->group, 0);
@@ -432,7 +439,8 @@ static void takes_every_key(void **state)
 		    "ram_dir = @\ntracker = compare\ngate = plug\n"
 		    "bridge = br0\ngate_queue = 64K\ninterval = 2s\n"
 		    "max_in_flight = 1\ncapture = 8M\ncache = 1G\n"
-		    "compression = off\nheartbeat = 100ms\n"
+		    "compression = off\nencode_threads = 16\n"
+		    "heartbeat = 100ms\n"
 		    "alone = freeze\n"
 		    "link_timeout = 200\ngroup = 12\nstate_dir = @/state\n"
 		    "run_dir = @/run\ndriver = qemu\n"
@@ -460,6 +468,7 @@ static void takes_every_key(void **state)
 	assert_int_equal(c->capture_bytes, 8 << 20);
 	assert_int_equal(c->cache_bytes, 1 << 30);
 	assert_int_equal(c->compression, COMPRESSION_OFF);
+	assert_int_equal(c->encode_threads, 16);
 	assert_int_equal(c->heartbeat_ms, 100);
 	assert_int_equal(c->link_timeout_ms, 200);
 	assert_false(c->alone_run);

@@ -5,7 +5,7 @@
  *
  * What a backup would hand to libxl has the type and content that each page had
  * last, once and in ascending order, and every other record of the epoch byte by
- * byte.  A device state that breaks a rule is refused.
+ * byte, of the device model too.  A device state that breaks a rule is refused.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -39,7 +39,7 @@ struct view {
 	unsigned int with_n, with_at;
 	struct xen_bytes records; /* but PAGE_DATA and those without a body */
 	uint64_t last;
-	bool ordered;
+	bool ordered, xl;
 };
 
 static struct page_seen *look_up(struct view *v, uint64_t pfn)
@@ -85,11 +85,15 @@ static int see(void *ctx, const struct stream_event *ev)
 		for (uint32_t i = 0; i < ev->pages; i++)
 			memcpy(v->with[v->with_at++]->data,
 			       ev->data + i * MAKE_PAGE, MAKE_PAGE);
-	else if (ev->kind == STREAM_HEADER || ev->kind == STREAM_BODY ||
+	else if (ev->kind == STREAM_HEADER && ev->layer == STREAM_LIBXL)
+		v->xl = true; /* the configuration in xl's */
+	else if (ev->kind == STREAM_HEADER ||
+		 (ev->kind == STREAM_BODY && !v->xl) ||
 		 (ev->kind == STREAM_RECORD && ev->length > 0))
 		xen_bytes_add(&v->records, ev->data, ev->bytes);
 	else if (ev->kind == STREAM_CHECKPOINT)
 		v->last = 0;
+	v->xl &= ev->kind != STREAM_RECORD;
 	return 0;
 }
 
@@ -188,18 +192,24 @@ static void rebuild(struct world *w)
 			 0);
 }
 
+/* A page that is not there may be left out. */
 static void same_guest(const struct view *a, const struct view *b)
 {
-	assert_int_equal(a->pages, b->pages);
+	unsigned int there = 0;
+
 	for (unsigned int i = 0; i < a->pages; i++) {
 		const struct page_seen *p = &a->page[i], *q = find(b, p->pfn);
 
+		if (q == NULL && p->type == XEN_TYPE_ABSENT)
+			continue;
+		there++;
 		assert_non_null(q);
 		assert_int_equal(p->type, q->type);
 		assert_int_equal(q->times, 1);
 		if (p->type < 0xd)
 			assert_memory_equal(p->data, q->data, MAKE_PAGE);
 	}
+	assert_int_equal(there, b->pages);
 }
 
 /* The static part and this epoch's records, as if there had been one epoch: cut
@@ -238,7 +248,10 @@ static const struct recipe recipes[] = {
 	{ false, false, 2, false, 4, false, true, 2 },
 	{ false, false, 3, true, 3, false, true, 3 },
 	{ false, false, 2, true, 1, false, false, 4 },
+	{ false, true, 3, true, 4, false, false, 5 },
+	{ true, true, 3, false, 2, false, false, 6 },
 };
+#define RECIPES (sizeof(recipes) / sizeof(*recipes))
 
 static void each_epoch_makes_a_stream_of_the_same_guest(void **state)
 {
@@ -250,26 +263,25 @@ static void each_epoch_makes_a_stream_of_the_same_guest(void **state)
 	(void)state;
 	assert_non_null(v);
 	assert_non_null(u);
-	for (size_t n = 0; n < 12; n++) {
-		const struct recipe *r = &recipes[n % 4];
+	for (size_t n = 0; n < 3 * RECIPES; n++) {
+		const struct recipe *r = &recipes[n % RECIPES];
 		size_t from = 0;
 
 		set_up(&w, r, MEMORY);
 		for (unsigned int e = 0; e < r->checkpoints; e++) {
-			feed(&w, from, w.made.checkpoint[e], steps[n / 4]);
+			feed(&w, from, w.made.checkpoint[e], steps[n / RECIPES]);
 			from = w.made.checkpoint[e];
 			rebuild(&w);
-			if (!r->strange && n < 4)
+			if (!r->strange && n < RECIPES)
 				keep_for_others(&w, "plain");
 			view_of(v, w.made.data, from);
 			view_of(u, w.out.data, w.out.bytes);
 			same_guest(v, u);
 			assert_true(u->ordered);
 			records_of(&w.made, e, &records);
-			/* behind libxl's header of 16 bytes */
-			assert_int_equal(u->records.bytes - 16, records.bytes);
-			assert_memory_equal(u->records.data + 16,
-					    records.data, records.bytes);
+			assert_int_equal(u->records.bytes, records.bytes);
+			assert_memory_equal(u->records.data, records.data,
+					    records.bytes);
 			free(v->records.data);
 			free(u->records.data);
 		}
@@ -337,7 +349,7 @@ static void checkpoints_make_one_stream_of_the_same_guest(void **state)
 	keep_for_others(&w, "checkpoints");
 	w.state.data[w.state.bytes - 1] ^= 1; /* its tail may differ */
 	assert_true(xen_state_goes_on(&old, &s));
-	w.state.data[28] ^= 1; /* its configuration may not */
+	w.state.data[32] ^= 1; /* its configuration may not */
 	assert_false(xen_state_goes_on(&old, &s));
 	free(before.data);
 	free(types);
@@ -427,28 +439,51 @@ static void pages_far_apart_have_their_places(void **state)
 	tear_down(&w);
 }
 
-static void more_memory_than_the_image_has_is_refused(void **state)
+/* A PAGE_DATA that names one pfn, with its type, and has no page. */
+static int name_page(struct xen_image *i, uint64_t pfn)
 {
-	struct xen_image *i;
 	uint8_t head[STREAM_PAGE_HEAD + 8] = { 1 };
 	struct stream_event ev = {
 		.kind = STREAM_PAGE_DATA, .layer = STREAM_LIBXC, .data = head,
 		.bytes = sizeof(head), .pfns = 1, .pages = 0,
 	};
-	int rc;
+
+	memcpy(head + STREAM_PAGE_HEAD, &pfn, 8);
+	return xen_image_event(i, &ev);
+}
+
+static void more_memory_than_the_image_has_is_refused(void **state)
+{
+	uint64_t pfn = 0;
+	struct xen_image *i;
 
 	(void)state;
 	assert_int_equal(xen_image_new(&i, xen_image_npages(MEMORY)), 0);
 	for (uint64_t n = 0; n <= XEN_SPARE_RUNS; n++) {
-		uint64_t pfn = (n * 7919 * 512) | (uint64_t)0xf << 60;
-
-		memcpy(head + STREAM_PAGE_HEAD, &pfn, 8);
-		assert_int_equal(xen_image_event(i, &ev), 0);
+		pfn = n * 7919 * 512;
+		assert_int_equal(name_page(i, pfn), 0);
 	}
-	head[STREAM_PAGE_HEAD + 5] ^= 1;
-	rc = xen_image_event(i, &ev);
-	assert_int_equal(rc, -EFBIG);
+	assert_int_equal(name_page(i, pfn ^ (uint64_t)1 << 40), -EFBIG);
 	assert_non_null(strstr(i->err, "more memory"));
+	xen_image_free(i);
+}
+
+/* Of a PVH guest all pfns below 4 GiB come up, and hardly one is there. */
+static void where_there_is_no_page_nothing_is_kept(void **state)
+{
+	const uint64_t absent = (uint64_t)XEN_TYPE_ABSENT << 60;
+	struct xen_image *i;
+
+	(void)state;
+	assert_int_equal(xen_image_new(&i, xen_image_npages(MEMORY)), 0);
+	assert_int_equal(name_page(i, 0), 0);
+	for (uint64_t n = 0; n < 2048; n++)
+		assert_int_equal(name_page(i, (n * XEN_RUN_PAGES + 7) | absent),
+				 0);
+	assert_int_equal(i->nruns, 1);
+	assert_int_equal(xen_image_place(i, 7 + XEN_RUN_PAGES), i->npages);
+	/* One that was given back by the guest is known to be. */
+	assert_int_equal(i->types[xen_image_place(i, 7)], XEN_TYPE_ABSENT);
 	xen_image_free(i);
 }
 
@@ -525,9 +560,9 @@ static void a_device_state_cut_off_is_refused(void **state)
 
 static void a_device_state_that_lies_is_refused(void **state)
 {
-	static const size_t lengths[] = { 12, 16, 20, 24 };
+	static const size_t lengths[] = { 12, 16, 20, 24, 28 };
 	struct world w;
-	size_t config = 28, firsts = config + strlen(CONFIG), types;
+	size_t config = 32, firsts = config + strlen(CONFIG), types;
 
 	(void)state;
 	set_up(&w, &recipes[0], MEMORY);
@@ -547,9 +582,9 @@ static void a_device_state_that_lies_is_refused(void **state)
 	w.state.data[0] ^= 1;
 	assert_int_equal(parse(&w, w.state.data, w.state.bytes), -EBADMSG);
 	w.state.data[0] ^= 1;
-	w.state.data[8] = 2; /* version */
+	w.state.data[8] = 1; /* version */
 	assert_int_equal(parse(&w, w.state.data, w.state.bytes), -EBADMSG);
-	w.state.data[8] = 1;
+	w.state.data[8] = 2;
 	w.state.data[config + 3] = 0;
 	assert_int_equal(parse(&w, w.state.data, w.state.bytes), -EBADMSG);
 	w.state.data[config + 3] = 'x';
@@ -562,6 +597,52 @@ static void a_device_state_that_lies_is_refused(void **state)
 	assert_int_equal(parse(&w, w.state.data, w.state.bytes), 0);
 	memcpy(w.state.data + firsts, w.state.data + firsts + 8, 8);
 	assert_int_equal(parse(&w, w.state.data, w.state.bytes), -EBADMSG);
+	tear_down(&w);
+}
+
+/* It goes into libxl's stream: nothing but the device model's records may. */
+static void a_device_model_that_lies_is_refused(void **state)
+{
+	struct xen_state s;
+	uint8_t *at;
+	struct world w;
+	char err[128];
+
+	(void)state;
+	set_up(&w, &recipes[4], MEMORY);
+	feed(&w, 0, w.made.checkpoint[1], 4096);
+	rebuild(&w);
+	assert_int_equal(xen_state_parse(&s, w.state.data, w.state.bytes,
+					 w.image->npages, err, sizeof(err)),
+			 0);
+	assert_true(s.emulator_bytes > 70000);
+	at = w.state.data + (s.emulator - w.state.data);
+	for (int b = 0; b < 64; b++) {
+		bool padding = b >= 32 && b < 35; /* the length, in 8 bytes */
+
+		at[b / 8] ^= 1 << b % 8;
+		if (b != 0 && !padding) /* 2 and 3 may both be */
+			assert_int_equal(parse(&w, w.state.data,
+					       w.state.bytes), -EBADMSG);
+		at[b / 8] ^= 1 << b % 8;
+	}
+	assert_int_equal(parse(&w, w.state.data, w.state.bytes), 0);
+	tear_down(&w);
+}
+
+static void records_of_libxl_that_no_checkpoint_has_are_refused(void **state)
+{
+	static const uint8_t head[8] = { 5 }; /* CHECKPOINT_STATE */
+	struct stream_event ev = {
+		.kind = STREAM_RECORD, .layer = STREAM_LIBXL, .type = 5,
+		.data = head, .bytes = 8,
+	};
+	struct world w;
+
+	(void)state;
+	set_up(&w, &recipes[4], MEMORY);
+	feed(&w, 0, w.made.checkpoint[0], 4096);
+	assert_int_equal(xen_image_event(w.image, &ev), -EPROTO);
 	tear_down(&w);
 }
 
@@ -605,10 +686,14 @@ int main(void)
 			a_new_stream_of_the_same_guest_dirties_nothing),
 		cmocka_unit_test(pages_far_apart_have_their_places),
 		cmocka_unit_test(more_memory_than_the_image_has_is_refused),
+		cmocka_unit_test(where_there_is_no_page_nothing_is_kept),
 		cmocka_unit_test(records_are_bounded),
 		cmocka_unit_test(a_plain_stream_is_refused),
 		cmocka_unit_test(a_device_state_cut_off_is_refused),
 		cmocka_unit_test(a_device_state_that_lies_is_refused),
+		cmocka_unit_test(a_device_model_that_lies_is_refused),
+		cmocka_unit_test(
+			records_of_libxl_that_no_checkpoint_has_are_refused),
 		cmocka_unit_test(writing_ends_where_the_reader_does),
 	};
 

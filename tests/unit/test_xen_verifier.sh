@@ -31,7 +31,7 @@ for f in "$dir"/*; do
 	esac
 	count=$((count + 1))
 done
-[ "$count" -ge 5 ] || {
+[ "$count" -ge 9 ] || {
 	echo "test_xen_verifier: $count streams only"
 	exit 1
 }
