@@ -42,14 +42,15 @@ witnessed() { stage_witnesses; }
 
 # A node whose copies the clients have taken out of sight lives on, and is back
 # when its cables are whole.  Its Pacemaker may hear that it was fenced, and ends
-# then: it is started again.
+# then: it is started again.  Or it stays pending, which is put right as
+# fence_clientprobe(8) has it; that may begin when it has been online already.
 comes_back() {
 	local c
 	for c in repl svc ring; do
 		plug "$1" "$c"
 	done
 	QUERY=$(other "$1")
-	wait_for 60 "$1 back, or out" back_or_out "$1"
+	wait_for 60 "$1 back for good, or out" back_for_good_or_out "$1"
 	if ! host_alive "$1" pacemakerd; then
 		say "$1 has heard that it was fenced"
 		! host_alive "$1" qdevice || host_signal "$1" qdevice TERM
@@ -61,7 +62,23 @@ comes_back() {
 	QUERY=
 }
 
-back_or_out() { ! host_alive "$1" pacemakerd || online "$1"; }
+back_for_good_or_out() {
+	for _ in 1 2 3 4; do
+		host_alive "$1" pacemakerd || return 0
+		stays_pending "$1" && return 1
+		online "$1" || return 1
+		sleep 0.5
+	done
+}
+
+# Both halves ran, so nobody wants it down any more.
+stays_pending() {
+	local id
+	node_attrs "$1" online=true pending=true expected_up=false || return 1
+	id=$(crm_xml | sed -n "s/.*<node name=\"$1\" id=\"\([^\"]*\)\" online=.*/\1/p")
+	on "$(asked)" cibadmin --modify --scope status \
+		--xml-text "<node_state id=\"$id\" expected=\"member\"/>"
+}
 
 cut_from_all() {
 	local c
@@ -199,6 +216,7 @@ stays_down() {
 
 # witnesses: each node sees others of them, and the nodes not each other (witnesses)
 case_w_asymmetric() {
+	local M
 	# The primary one of three, the backup the other two.
 	witness_block "$P" w2
 	witness_block "$P" w3
@@ -214,13 +232,16 @@ case_w_asymmetric() {
 	witness_unblock "$B" w1
 	wait_for 60 "an answer of vm1" vm_ping vm1
 	stays_sane 5
+	M=$(is_backup "$B" && echo "$P" || echo "$B")
 	plug "$B" ring
 	plug "$B" repl
-	comes_back "$(is_backup "$B" && echo "$B" || echo "$P")"
+	comes_back "$(other "$M")"
 	clean_settled
 	watch_goes_on
 	look
-	watch_end vm1 "$(came_from)"
+	# When they meet, Pacemaker may go by the scores of the other half for
+	# a moment, and hand over.
+	watch_end vm1 "$(printf '%s\n' "$W" "$M" "$P" | uniq | paste -sd ' ')"
 }
 
 # Never two that may be seen.
