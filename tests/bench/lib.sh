@@ -19,7 +19,9 @@
 #   protect                      ... and protected
 #   pair_down                    everything of it ended
 #   status_of HOST PATH          a value of `remusctl status --json`; must be
-#   capture_files DIR PAGES NAME...  captures of a guest, DIR/NAME.cap
+#   capture_files DIR PAGES      captures of a guest of each kind, as
+#                                CAPTURES=(DIR/NAME.cap...); when quick only two,
+#                                of PAGES pages
 #   load_begin RATE, load_end    bench_load against the guest; load_mark: what
 #                                was before does not count
 
@@ -233,9 +235,14 @@ wait_epochs() {
 
 # Each is of a guest of its own, which wants no host.
 capture_files() {
-	local dir=$1 pages=$2 name
-	shift 2
-	for name in "$@"; do
+	local dir=$1 names=(idle redis redis2s text text2s sparse random)
+	local pages=8192 name
+	if [ "$QUICK" = true ]; then
+		names=(idle redis) pages=$2
+	fi
+	CAPTURES=()
+	for name in "${names[@]}"; do
+		CAPTURES+=("$dir/$name.cap")
 		step "capture $name"
 		REMUS_CAPTURE_PAGES=$pages \
 			REMUS_TRACK_LIB=$PRODUCT_ROOT/usr/lib/remus-ha/libremus-track.so \

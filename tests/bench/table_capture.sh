@@ -5,11 +5,8 @@
 # encoded after it, or encoded in the pause.
 
 table_capture() {
-	local names=(idle redis redis2s text text2s sparse random) pages=8192
-	local rounds=15 out=$OUT/capture.out caps=$OUT/captures line name files=() words
-	if [ "$QUICK" = true ]; then
-		names=(idle redis) pages=1024 rounds=3
-	fi
+	local rounds=15 out=$OUT/capture.out caps=$OUT/captures line words
+	[ "$QUICK" = false ] || rounds=3
 	table capture "A checkpoint, nanoseconds for each dirty page" \
 		"file|capture|-" "pages|pages|0" "each|an epoch|0" \
 		"memcpy|memcpy|0" "copy|copy: pause|0" "copy_after|after|0" \
@@ -17,12 +14,9 @@ table_capture() {
 		"encode|encode: pause|0" "encode_after|after|0" \
 		"lean|lean: pause|0" "lean_after|after|0" \
 		"busy|encoder %|2"
-	capture_files "$caps" "$pages" "${names[@]}"
-	for name in "${names[@]}"; do
-		files+=("$caps/$name.cap")
-	done
+	capture_files "$caps" 1024
 	step "replaying"
-	taskset -c 0 "$BENCH_BIN/bench_copy" --rounds "$rounds" "${files[@]}" \
+	taskset -c 0 "$BENCH_BIN/bench_copy" --rounds "$rounds" "${CAPTURES[@]}" \
 		>"$out" || give_up "no result"
 	while read -r line; do
 		mapfile -t words < <(jq -r '.each = .pages / .epochs |

@@ -5,11 +5,8 @@
 # zstd and QEMU's xbzrle.
 
 table_codec() {
-	local rounds=30 names=(idle redis redis2s text text2s sparse random)
-	local out=$OUT/codec.out caps=$OUT/captures pages=8192 name files=() words
-	if [ "$QUICK" = true ]; then
-		rounds=5 names=(idle redis) pages=1024
-	fi
+	local rounds=30 out=$OUT/codec.out caps=$OUT/captures line words
+	[ "$QUICK" = false ] || rounds=5
 	table codec "The codec on captures of a guest, one processor" \
 		"file|capture|-" "limit_gbs|memcmp GB/s|1" \
 		"memcpy_gbs|memcpy GB/s|1" "fast|fast|2" "tight|tight|2" \
@@ -17,16 +14,13 @@ table_codec() {
 		"tight_decode|tight dec.|2" "fast_ratio|fast ratio|1" \
 		"tight_ratio|tight|1" "bare_ratio|fast, bare|1" \
 		"xbzrle_ratio|xbzrle|1" "xor_zstd_ratio|XOR+zstd|1" "zstd_ratio|zstd|1"
-	capture_files "$caps" "$pages" "${names[@]}"
-	for name in "${names[@]}"; do
-		files+=("$caps/$name.cap")
-	done
+	capture_files "$caps" 1024
 	step "encoding and decoding"
 	taskset -c 0 "$BENCH_BIN/bench_codec" --json --rounds "$rounds" \
-		"${files[@]}" fill same >"$out" || give_up "$(cat "$out")"
-	while read -r name; do
+		"${CAPTURES[@]}" fill same >"$out" || give_up "$(cat "$out")"
+	while read -r line; do
 		mapfile -t words < <(jq -r 'to_entries[] |
-			"\(.key)=\(.value)"' <<<"$name")
+			"\(.key)=\(.value)"' <<<"$line")
 		row "${words[@]}"
 	done <"$out"
 	note "Speeds as a share of memcmp's on as many bytes that do not differ;" \

@@ -5,22 +5,16 @@
 # from the copy to the last byte for the link.
 
 table_encode() {
-	local names=(idle redis redis2s text text2s sparse random) pages=8192
-	local rounds=25 out=$OUT/encode.out caps=$OUT/captures line name files=() words
-	if [ "$QUICK" = true ]; then
-		names=(idle redis) pages=1024 rounds=3
-	fi
+	local rounds=25 out=$OUT/encode.out caps=$OUT/captures line words
+	[ "$QUICK" = false ] || rounds=3
 	table encode "A checkpoint from the copy to the last byte, by one and by two threads" \
 		"file|capture|-" "each|pages|0" \
 		"fast_one|fast: us|0" "fast_time|2 threads|2" "fast_cpu|CPU|2" \
 		"tight_one|tight: us|0" "tight_time|2 threads|2" \
 		"tight_cpu|CPU|2"
-	capture_files "$caps" "$pages" "${names[@]}"
-	for name in "${names[@]}"; do
-		files+=("$caps/$name.cap")
-	done
+	capture_files "$caps" 1024
 	step "replaying"
-	"$BENCH_BIN/bench_encode" --rounds "$rounds" "${files[@]}" >"$out" ||
+	"$BENCH_BIN/bench_encode" --rounds "$rounds" "${CAPTURES[@]}" >"$out" ||
 		give_up "no result"
 	while read -r line; do
 		mapfile -t words < <(jq -r '
