@@ -182,9 +182,8 @@ vm_taken() {
 	end=$(($(now_s) + TAKEN_S))
 	while [ "$known" -lt "$KNOWN_S" ] && [ "$(now_s)" -lt "$end" ]; do
 		sleep 1
-		if ask_status && [ "$remus_role" = primary ]; then
-			return 0
-		fi
+		# It may have been promoted meanwhile, and the failure is there.
+		! ask_status || [ "$remus_role" != primary ] || break
 		known=$((known + 1))
 		believed_promoted "$SELF" || continue
 		known=0

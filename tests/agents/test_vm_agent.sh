@@ -552,6 +552,16 @@ rm "$STUBS/located"
 wait_call "alpha crm_resource --cleanup --resource $VM --node alpha --operation monitor"
 ! called "alpha crm_resource --refresh --node alpha --resource $VM" ||
 	wrong "it refreshes what is known"
+# Promoted again at once: the failure of a monitor that was faster is over, too.
+host_exec alpha sed -i "s|^export PATH='|&$LAB_DIR/canned:|" \
+	"/run/remus/$VM.hook"
+: >"$STUBS/calls"
+canned primary protected true 'protected(alpha,beta)' $PROMOTED 2000 \
+	"primary protected"
+canned backup syncing true 'alone(beta)' $OK $never "backup syncing"
+canned primary protected true 'protected(alpha,beta)' $PROMOTED 2000 \
+	"primary protected"
+wait_call "alpha crm_resource --cleanup --resource $VM --node alpha --operation monitor"
 
 begin "clients that reach the other node alone"
 tell_beta() { echo "$2" >"$STUBS/attr/remus-$VM-$1@beta"; }

@@ -306,7 +306,7 @@ keeps() {
 # witnesses: the lines between the nodes flap, each and both (witnesses)
 case_w_flapping() {
 	local end
-	end=$((SECONDS + $([ -n "$LONG" ] && echo 600 || echo 30)))
+	end=$((SECONDS + ${FLAPS:-$([ -n "$LONG" ] && echo 600 || echo 30)}))
 	QUERY=$P
 	while [ "$SECONDS" -lt "$end" ]; do
 		case $((RANDOM % 3)) in
