@@ -70,16 +70,21 @@ static uint8_t *staged(const struct stage *s, gfn_t gfn)
 		       : s->pages + (size_t)(s->slots[gfn] - 1) * REMUS_PAGE_SIZE;
 }
 
+/* It is not staged. */
+static uint8_t *stage_now(struct stage *s, gfn_t gfn)
+{
+	uint8_t *page = s->pages + s->count * REMUS_PAGE_SIZE;
+
+	s->gfns[s->count++] = (uint32_t)gfn;
+	s->slots[gfn] = (uint32_t)s->count;
+	return page;
+}
+
 uint8_t *stage_blank(struct stage *s, gfn_t gfn)
 {
 	uint8_t *page = staged(s, gfn);
 
-	if (page != NULL)
-		return page;
-	page = s->pages + s->count * REMUS_PAGE_SIZE;
-	s->gfns[s->count++] = (uint32_t)gfn;
-	s->slots[gfn] = (uint32_t)s->count;
-	return page;
+	return page != NULL ? page : stage_now(s, gfn);
 }
 
 uint8_t *stage_look(struct stage *s, gfn_t gfn)
@@ -95,7 +100,7 @@ uint8_t *stage_page(struct stage *s, gfn_t gfn)
 
 	if (page != NULL)
 		return page;
-	page = stage_blank(s, gfn);
+	page = stage_now(s, gfn);
 	memcpy(page, s->image + gfn * REMUS_PAGE_SIZE, REMUS_PAGE_SIZE);
 	return page;
 }

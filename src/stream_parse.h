@@ -42,6 +42,13 @@
 
 enum stream_layer { STREAM_LIBXL, STREAM_LIBXC };
 
+/* Types of records that are treated in a way of their own: of libxl's layer, and
+ * of libxc's (docs/specs of xen). */
+enum { XL_END = 0, XL_LIBXC_CONTEXT, XL_EMULATOR_XENSTORE_DATA,
+       XL_EMULATOR_CONTEXT, XL_CHECKPOINT_END };
+enum { XC_END = 0, XC_PAGE_DATA = 1, XC_VERIFY = 0xd, XC_CHECKPOINT = 0xe,
+       XC_V2_LAST = 0xf, XC_STATIC_DATA_END = 0x10 };
+
 enum stream_event_kind {
 	STREAM_HEADER,	   /* of xl, libxl or libxc, whole */
 	STREAM_RECORD,	   /* the header of a record, but PAGE_DATA */

@@ -16,8 +16,6 @@
 #include "util.h"
 
 #define ANSWER_MS 10000
-#define EMULATOR_XENSTORE_DATA 2
-#define EMULATOR_CONTEXT 3
 #define EMULATOR_QEMU 2 /* the one of QEMU's own project */
 #define HEAD_BYTES 16	/* of a record, and which emulator, and its index */
 
@@ -142,7 +140,7 @@ int xen_emulator_add_xenstore(struct xen_bytes *out,
 
 	if (pairs->bytes == 0)
 		return 0;
-	rc = add_head(out, EMULATOR_XENSTORE_DATA, pairs->bytes);
+	rc = add_head(out, XL_EMULATOR_XENSTORE_DATA, pairs->bytes);
 	if (rc == 0)
 		rc = xen_bytes_add(out, pairs->data, pairs->bytes);
 	return rc < 0 ? rc : add_padding(out, pairs->bytes);
@@ -184,7 +182,7 @@ int xen_emulator_add_context(struct xen_bytes *out, const char *path, char *err,
 	else if (st.st_size > (off_t)XEN_RECORDS_MAX / 2)
 		rc = -E2BIG;
 	if (rc == 0)
-		rc = add_head(out, EMULATOR_CONTEXT, (size_t)st.st_size);
+		rc = add_head(out, XL_EMULATOR_CONTEXT, (size_t)st.st_size);
 	if (rc == 0)
 		rc = add_file(out, fd, (size_t)st.st_size);
 	if (fd >= 0)

@@ -9,10 +9,6 @@
 
 #include "util.h"
 
-enum { XL_LIBXC_CONTEXT = 1, XL_EMULATOR_XENSTORE_DATA, XL_EMULATOR_CONTEXT,
-	XL_CHECKPOINT_END };
-enum { XC_END = 0, XC_PAGE_DATA = 1, XC_VERIFY = 0xd, XC_CHECKPOINT = 0xe };
-
 int xen_bytes_add(struct xen_bytes *b, const void *data, size_t bytes)
 {
 	size_t cap = b->bytes + bytes;

@@ -25,8 +25,6 @@
 #define SAVED_STATE "/var/lib/xen/qemu-save.%u"
 #define PHYSMAP "/local/domain/0/device-model/%u/physmap"
 
-enum { XL_LIBXC_CONTEXT = 1, XL_CHECKPOINT_END = 4 };
-
 static bool is_suspended(struct xen *x, uint32_t domid)
 {
 	libxl_dominfo info;

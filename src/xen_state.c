@@ -15,10 +15,6 @@
 /* Image and domain header of libxc: without them no stream begins. */
 #define HEAD_MIN 40
 
-enum { XL_END = 0, XL_LIBXC_CONTEXT, XL_EMULATOR_XENSTORE_DATA,
-	XL_EMULATOR_CONTEXT, XL_CHECKPOINT_END };
-enum { XC_END = 0, XC_PAGE_DATA = 1, XC_CHECKPOINT = 0xe };
-
 static void put32(uint8_t *at, uint32_t v)
 {
 	v = htole32(v);
