@@ -318,7 +318,9 @@ case_w_flapping() {
 	done
 	comes_back "$B"
 	settled
-	watch_end vm1 "$P"
+	look
+	# As in w_asymmetric: when they meet for good.
+	watch_end vm1 "$(came_from)"
 }
 
 # One in five for long enough to have the cluster act.
