@@ -486,6 +486,9 @@ mkdir "$LAB_DIR/canned"
 cat >"$LAB_DIR/canned/remusctl" <<END
 #!/bin/sh
 echo "\$@" >>"$LAB_DIR/canned/calls"
+case \$1 in
+demote) [ ! -e "$LAB_DIR/canned/refuse" ] || { echo not protected >&2; exit 1; } ;;
+esac
 cat "$LAB_DIR/canned/status"
 END
 chmod 755 "$LAB_DIR/canned/remusctl"
@@ -634,6 +637,31 @@ canned primary syncing false 'protected(alpha,beta)' $DEGRADED 2000 \
 : >"$LAB_DIR/canned/calls"
 expect $OK alpha demote "$stand_in" "${both[@]}"
 asked || wrong "it keeps a guest that waits"
+
+begin "demoted for a node that has no whole copy"
+canned primary alone false 'alone(alpha)' $DEGRADED 3000 "primary alone"
+: >"$LAB_DIR/canned/refuse"
+for_beta=(OCF_RESKEY_witnesses=w1=http://192.0.2.1:7071
+	OCF_RESKEY_CRM_meta_notify_promoted_uname=alpha
+	"OCF_RESKEY_CRM_meta_notify_active_uname=alpha beta"
+	OCF_RESKEY_CRM_meta_notify_demote_uname=alpha
+	OCF_RESKEY_CRM_meta_notify_promote_uname=beta)
+: >"$LAB_DIR/canned/calls"
+expect $OK alpha demote "$stand_in" "${for_beta[@]}"
+asked || wrong "it does not try to hand over"
+is "alpha's score" "$(stub_score alpha)" 3000
+expect $OK alpha monitor "$stand_in"
+expect $OK alpha promote "$stand_in"
+expect $DEGRADED alpha monitor "$stand_in"
+# Nobody judges who may be seen; it is to be stopped anyway; the peer has a copy.
+expect $ERROR alpha demote "$stand_in" "${for_beta[@]:1}"
+said "not protected"
+expect $ERROR alpha demote "$stand_in" "${for_beta[@]}" \
+	OCF_RESKEY_CRM_meta_notify_stop_uname=alpha
+canned primary syncing false 'protected(alpha,beta)' $DEGRADED 2000 \
+	"primary waiting"
+expect $ERROR alpha demote "$stand_in" "${for_beta[@]}"
+rm "$LAB_DIR/canned/refuse"
 mv "$LAB_DIR/aside" "$STUBS/attr/remus-$VM-state@beta"
 
 begin "demote ends what hangs"

@@ -86,3 +86,25 @@ case_w_freeze_liked() {
 	watch_goes_on
 	watch_end vm1 "$P $B $P"
 }
+
+# As when two halves of a cluster meet, and one's scores are there first.
+score_is() { # HOST SCORE
+	on "$P" crm_attribute --node "$1" --name master-vm1 --lifetime reboot \
+		--update "$2"
+}
+
+# witnesses: for a moment the cluster rates a node higher that has no whole copy (witnesses)
+case_w_misjudged() {
+	unplug "$P" repl
+	wait_for 10 "vm1 going on alone" runs_alone "$P"
+	score_is "$B" 1000
+	score_is "$P" 5
+	keeps "$P" 20
+	plug "$P" repl
+	wait_for 60 "vm1 protected again" vm_protected vm1
+	# A promotion may have been refused.
+	on "$(any)" pcs resource cleanup vm1
+	settled
+	watch_goes_on
+	watch_end vm1 "$P"
+}
