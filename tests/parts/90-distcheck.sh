@@ -4,4 +4,5 @@
 # when: all
 
 [ -e "$GCC_BUILD/src/remusd" ] || t_build "$GCC_BUILD" CC=gcc
-t_run distcheck make -s -C "$GCC_BUILD" distcheck
+# VERBOSE: what a test that fails there has said comes last.
+t_run distcheck make -s -C "$GCC_BUILD" distcheck VERBOSE=1
