@@ -18,6 +18,7 @@
 HOOK=$STATE_DIR/$NAME.hook
 QUEUE=$STATE_DIR/$NAME.queue
 WATCHER=$STATE_DIR/$NAME.watcher # its process id
+CUT=$STATE_DIR/$NAME.cut	 # and of who watches the latest cut
 MOVING=$STATE_DIR/$NAME.moving	 # when a hand-over began
 
 # A hand-over that takes longer than this is told of.
@@ -74,11 +75,13 @@ hook_body() {
 	watch) flock -s "$LOCK" true && queue && agent died ;;
 	changed) queue && agent changed ;;
 	cut)
-		exec 8>"$STATE.cut"
-		flock -w 3 8 || exit 0 # another one is at it, and goes on
+		# The latest cut counts: who saw an earlier one may be in a long
+		# pause, or about to act as if this one were as old.
+		echo $$ >"$STATE.cut"
+		latest() { [ "$(cat "$STATE.cut")" = $$ ]; }
 		pause=$2
 		while sleep "$pause"; do
-			(queue && agent cut)
+			(queue && latest && agent cut)
 			case $? in
 			0) pause=$3 ;;
 			2) pause=$2 ;;
@@ -146,7 +149,6 @@ vm_changed() {
 	[ "$seen" != "$before" ] || return 0
 	case $seen in
 	failed) tell_failure "$SELF" ;;
-	"primary waiting") notice_cut ;;
 	"primary protected") forgive_later ;;
 	esac
 }

@@ -336,7 +336,10 @@ publish() {
 		told_numbers=$(($(now_s) - NUMBERS_EVERY_S + 10))
 		tell state "$seen" && told_state=$seen
 		notes_write
-		[ "$seen" != "primary syncing" ] || remind
+		case $seen in
+		"primary syncing") remind ;;
+		"primary waiting") notice_cut ;;
+		esac
 		case $seen in
 		primary*) ;;
 		*) untell peer epoch lag_ms ratio pause_p99_us ;;

@@ -483,6 +483,26 @@ wait_call "beta crm_resource --cleanup --resource $VM --node beta --operation mo
 wait_call "beta crm_resource --cleanup --resource $VM --node alpha --operation asyncmon --interval 0"
 forgiven() { ! host_exec beta grep -Eq "^(cut_told|degraded_ms)=." /run/remus/$VM.agent; }
 wait_until 20 forgiven || wrong "it forgives again and again"
+link_is_down() { [ "$(status beta link_up)" = false ]; }
+# A cut soon after the last one is another one, and who saw that in a long pause.
+: >"$STUBS/calls"
+link_cut alpha repl
+wait_call "beta crm_resource --fail --resource $VM --node alpha"
+link_heal alpha repl
+wait_told beta "primary protected"
+# So it is when a monitor was faster than what remusd runs.
+: >"$STUBS/calls"
+: >"$LAB_DIR/busy"
+host_exec beta flock /run/remus/$VM.queue \
+	sh -c "while [ -e $LAB_DIR/busy ]; do sleep 0.1; done" &
+link_cut alpha repl
+wait_until 20 link_is_down || wrong "beta's link is up"
+monitored
+attr_is beta "remus-$VM-state" "primary waiting" || wrong "nobody published"
+rm "$LAB_DIR/busy"
+wait_call "beta crm_resource --fail --resource $VM --node alpha"
+link_heal alpha repl
+wait_told beta "primary protected"
 
 begin "every state has its exit code and its score"
 mkdir "$LAB_DIR/canned"
