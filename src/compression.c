@@ -49,13 +49,24 @@ static unsigned int patience(const struct compression_auto *a)
 
 static void change(struct compression_auto *a, bool tight)
 {
-	if (tight && a->again && a->lasted >= COMPRESSION_CALM)
-		a->doubled = 0;
-	else if (tight && a->again && a->doubled < DOUBLED_MAX)
-		a->doubled++;
-	a->again = !tight;
 	a->tight = tight;
-	a->behind = a->calm = a->lasted = 0;
+	a->trying = false;
+	a->behind = a->calm = a->lasted = a->acks = 0;
+}
+
+static void in_vain(struct compression_auto *a)
+{
+	if (a->doubled < DOUBLED_MAX)
+		a->doubled++;
+}
+
+static void link_is_behind(struct compression_auto *a)
+{
+	if (a->trying || a->lasted < COMPRESSION_CALM)
+		in_vain(a);
+	else
+		a->doubled = 0;
+	change(a, true);
 }
 
 /* Bytes a second, while there was always something to send. */
@@ -89,6 +100,50 @@ static bool fast_would_do(const struct compression_auto *a,
 	       bytes * COMPRESSION_GAIN * 1e9 <= rate * (double)dt / 2;
 }
 
+static uint64_t median_ack(const struct compression_auto *a)
+{
+	uint64_t v[COMPRESSION_TRIAL];
+
+	for (unsigned int i = 0; i < COMPRESSION_TRIAL; i++) {
+		unsigned int k = i;
+
+		for (; k > 0 && v[k - 1] > a->ack_ns[i]; k--)
+			v[k] = v[k - 1];
+		v[k] = a->ack_ns[i];
+	}
+	return v[COMPRESSION_TRIAL / 2];
+}
+
+static bool worth(uint64_t saved_ns, uint64_t of_ns)
+{
+	return saved_ns >= COMPRESSION_WORTH_NS && saved_ns >= of_ns / 4;
+}
+
+static bool can_gain(const struct compression_auto *a,
+		     const struct compression_sample *s, uint64_t dt)
+{
+	uint64_t ack = median_ack(a);
+
+	if (a->tight)
+		return s->encode_ns > dt / 2 || fast_would_do(a, s, dt);
+	return ack > s->encode_ns && worth(ack - s->encode_ns, ack);
+}
+
+/* Both have been seen: go back, or stay. */
+static void end_trial(struct compression_auto *a)
+{
+	uint64_t ack = median_ack(a);
+	uint64_t fast = a->tight ? a->other_ns : ack;
+	uint64_t tight = a->tight ? ack : a->other_ns;
+	bool was_tight = !a->tight;
+
+	change(a, fast > tight && worth(fast - tight, fast));
+	if (a->tight == was_tight)
+		in_vain(a);
+	else
+		a->doubled = 0;
+}
+
 static void judge(struct compression_auto *a,
 		  const struct compression_sample *s, uint64_t dt)
 {
@@ -101,12 +156,22 @@ static void judge(struct compression_auto *a,
 		if (a->calm % COMPRESSION_CALM == 0 && a->age < AGE_MAX)
 			a->age++;
 	}
-	if (!a->tight && a->behind >= COMPRESSION_BEHIND)
-		change(a, true);
-	else if (a->tight && a->calm >= COMPRESSION_CALM &&
-		 a->lasted >= patience(a) &&
-		 (s->encode_ns > dt / 2 || fast_would_do(a, s, dt)))
-		change(a, false);
+	if (s->ack_ns != 0)
+		a->ack_ns[a->acks++ % COMPRESSION_TRIAL] = s->ack_ns;
+	if (!a->tight && a->behind >= COMPRESSION_BEHIND) {
+		link_is_behind(a);
+	} else if (a->acks < COMPRESSION_TRIAL) {
+		return;
+	} else if (a->trying) {
+		end_trial(a);
+	} else if (a->calm >= COMPRESSION_CALM && a->lasted >= patience(a) &&
+		   can_gain(a, s, dt)) {
+		uint64_t ack = median_ack(a);
+
+		change(a, !a->tight);
+		a->trying = true;
+		a->other_ns = ack;
+	}
 }
 
 enum compression compression_next(struct compression_auto *a,
@@ -130,6 +195,6 @@ enum compression compression_next(struct compression_auto *a,
 enum compression compression_full(struct compression_auto *a)
 {
 	if (!a->tight)
-		change(a, true);
+		link_is_behind(a);
 	return compression_now(a);
 }

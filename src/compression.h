@@ -6,7 +6,7 @@
  *   fast   XOR-RLE (codec_xrle.h): about as fast as memory is read
  *   tight  and what that leaves is packed by zstd (page_pack.h): takes about
  *          twice the time, makes a half to a quarter of the bytes
- *   auto   fast, and tight while the link is what checkpoints wait for
+ *   auto   fast, and tight where that is acknowledged sooner
  *
  * The rule of auto, once for each checkpoint:
  *
@@ -14,20 +14,29 @@
  *                   at COMPRESSION_BEHIND checkpoints in a row, or a frame
  *                   found the connection's queue full: the link is behind by
  *                   more than an interval.
- *   tight -> fast   when tight has lasted for `patience` checkpoints, nothing
- *                   was unsent at the last COMPRESSION_CALM of them, and
- *                   either (if the link's rate is known) COMPRESSION_GAIN times
- *                   the bytes of the last one would take at most half an
- *                   interval, or encoding it took more than half of one: then
- *                   it is the processor that checkpoints wait for.
+ *   otherwise       by trial.  What counts is the time from the end of the pause
+ *                   to the acknowledgement, in which the clients wait for their
+ *                   answers: it has encoding, link and backup in it.  When a
+ *                   mode has lasted for `patience` checkpoints, and nothing was
+ *                   unsent at the last COMPRESSION_CALM of them, the other one
+ *                   is tried for as long as COMPRESSION_TRIAL acknowledgements
+ *                   take, and the medians of both are compared: tight is worth
+ *                   its processor time when it saves COMPRESSION_WORTH_NS and a
+ *                   quarter; else it is fast.
  *
- * patience is COMPRESSION_CALM, doubled up to COMPRESSION_CALM * 16 whenever
- * fast lasted for less than COMPRESSION_CALM, so that a link between the two is
- * not tried over and over.  The link's rate is seen only while something
- * queues; it is taken for twice as much with each further COMPRESSION_CALM
- * checkpoints without a queue, until it is seen again, so that a link that has
- * become wide is found.  off is never chosen: fast sends a page as it is when that is
- * shorter, and costs hardly more than its copying then.
+ * A trial that can gain nothing is not made.  Of tight: when less than
+ * COMPRESSION_WORTH_NS, or than a quarter, goes by beside encoding.  Of fast:
+ * when, the link's rate being known, COMPRESSION_GAIN times the bytes of the
+ * last checkpoint would take more than half an interval; unless encoding
+ * takes more than half of one.
+ *
+ * patience is COMPRESSION_CALM, doubled up to COMPRESSION_CALM * 16 with each
+ * trial in vain; one that changes the mode makes it short again.  The link's
+ * rate is seen only while something queues; it is taken for twice as much with
+ * each further COMPRESSION_CALM checkpoints without a queue, until it is seen
+ * again, so that a link that has become wide is found.  off is never chosen:
+ * fast sends a page as it is when that is shorter, and costs hardly more than
+ * its copying then.
  *
  * Pure: no clocks, no system calls.
  */
@@ -51,15 +60,20 @@ int compression_from_str(const char *name, enum compression *out);
 #define COMPRESSION_BEHIND 3u
 #define COMPRESSION_CALM 32u
 #define COMPRESSION_GAIN 4u
+#define COMPRESSION_TRIAL 8u
+#define COMPRESSION_WORTH_NS 1000000u
 
 /* Zeroed it is ready, and fast. */
 struct compression_auto {
 	bool tight;
-	bool again;	       /* fast, after it was tight */
+	bool trying;	       /* the present mode, for the first time */
 	unsigned int behind;   /* checkpoints in a row */
 	unsigned int calm;     /* checkpoints in a row */
 	unsigned int lasted;   /* checkpoints in the present mode */
 	unsigned int doubled;  /* times that patience was doubled */
+	unsigned int acks;     /* seen in the present mode */
+	uint64_t ack_ns[COMPRESSION_TRIAL]; /* the last of them */
+	uint64_t other_ns;     /* trying: the median of the other mode */
 	uint64_t last_ns, last_sent, last_unsent;
 	uint64_t rate;	       /* bytes a second, as seen; 0: never */
 	unsigned int age;      /* times that it was doubled since */
@@ -71,6 +85,10 @@ struct compression_sample {
 	uint64_t sent_bytes;  /* ever given to this connection */
 	uint64_t unsent_bytes; /* of these, not yet taken by the network */
 	uint64_t encode_ns;   /* that the last checkpoint took to encode */
+	/* From the end of the last checkpoint's pause to its acknowledgement,
+	 * or until now where there is none yet; 0: nothing was sent that could
+	 * be acknowledged. */
+	uint64_t ack_ns;
 };
 
 /* FAST or TIGHT, for this checkpoint. */

@@ -352,6 +352,7 @@ void primary_got_ack(struct primary *p, const uint8_t *payload, size_t len)
 			 (now_mono_ns() - s->captured_ns) / 1000);
 		p->acked_capture_ns = s->captured_ns;
 	}
+	sender_acked(p->sender, ack.epoch);
 	inflight_acked(&p->inflight, s);
 	p->synced_before = true;
 	p->sync_total = 0;

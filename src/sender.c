@@ -125,6 +125,7 @@ void sender_set_conn(struct sender *s, struct conn *c, uint32_t capabilities)
 	s->takes_output = (capabilities & WIRE_CAP_OUTPUT) != 0;
 	s->takes_packed = (capabilities & WIRE_CAP_PACKED) != 0;
 	s->conn_bytes = 0;
+	s->ack_ns = s->unacked_since_ns = 0;
 	s->job = JOB_NONE;
 	s->open = false;
 	s->device_old_blocks = 0;
@@ -209,10 +210,23 @@ static void look_at_link(struct sender *s)
 		.sent_bytes = s->conn_bytes,
 		.unsent_bytes = conn_unsent_bytes(s->conn),
 		.encode_ns = s->encode_ns,
+		.ack_ns = s->ack_ns,
 	};
 
+	if (s->unacked_since_ns != 0)
+		sample.ack_ns = sample.now_ns - s->unacked_since_ns;
 	compression_next(&s->chooser, &sample);
 	s->encode_ns = 0;
+	s->capture_epoch = s->epoch;
+	s->unacked_since_ns = sample.now_ns;
+}
+
+void sender_acked(struct sender *s, uint64_t epoch)
+{
+	if (s->unacked_since_ns == 0 || epoch != s->capture_epoch)
+		return;
+	s->ack_ns = now_mono_ns() - s->unacked_since_ns;
+	s->unacked_since_ns = 0;
 }
 
 void sender_capture(struct sender *s, const struct capture *c)

@@ -84,6 +84,9 @@ void sender_live(struct sender *s, struct page_bitmap *todo);
  * -> output(), sent() */
 void sender_capture(struct sender *s, const struct capture *c);
 
+/* The backup has acknowledged this epoch; AUTO goes by how long that took. */
+void sender_acked(struct sender *s, uint64_t epoch);
+
 /* The backup may have other content for this page than we sent last. */
 void sender_distrust(struct sender *s, gfn_t gfn);
 void sender_distrust_all(struct sender *s);

@@ -56,6 +56,10 @@ struct sender {
 	uint64_t encode_ns;	       /* of this epoch's pages */
 	uint64_t waits_ns;	       /* for the pool, since then; 0: no */
 
+	/* the last capture: since when its acknowledgement is waited for, 0 when
+	 * it is there, or nothing was captured; and how long it took */
+	uint64_t capture_epoch, unacked_since_ns, ack_ns;
+
 	/* the device state that the backup has, in whole blocks; NULL or 0
 	 * blocks when that is not known */
 	uint8_t *device_old;

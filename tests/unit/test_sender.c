@@ -79,6 +79,7 @@ struct world {
 	bool may_mismatch;
 	bool still; /* nobody writes while it is read */
 	int patience_ms; /* with threads, in a turn with nothing to do */
+	unsigned int backup_us; /* takes until it acknowledges */
 	/* all that the backup got, if that is kept */
 	bool keep;
 	uint8_t *kept;
@@ -587,6 +588,8 @@ static void ack(struct world *w)
 	if (s == NULL || !s->sent)
 		return;
 	assert_int_equal(s->chain, w->chain);
+	usleep(w->backup_us);
+	sender_acked(w->sender, w->committed);
 	inflight_acked(&w->inflight, s);
 	w->in_flight = 0;
 	for (unsigned int i = 0; i < w->inflight.n; i++)
@@ -752,6 +755,45 @@ static void and_so_when_the_link_is_lost_again_and_again(void **state)
 	     k += seeds() == 2 ? 1 : 3)
 		for (uint64_t seed = 1; seed <= seeds(); seed++)
 			run_history(k, seed * 7777 + k, 700);
+}
+
+/* Checkpoints until it is `want`; 1000 when it never was. */
+static unsigned int until_it_is(struct world *w, enum compression want)
+{
+	struct sender_stats st;
+
+	for (unsigned int n = 0; n < 1000; n++) {
+		sender_stats(w->sender, &st);
+		if (st.compression == want)
+			return n;
+		guest_writes(w);
+		capture(w);
+		settle(w);
+	}
+	return 1000;
+}
+
+/* What is waited for, it tries to make shorter; in vain, with this backup. */
+static void auto_goes_by_the_acknowledgement(void **state)
+{
+	struct world *w = world_new(4, RAM_BYTES, RAM_BYTES, COMPRESSION_AUTO);
+
+	(void)state;
+	connect_link(w);
+	settle(w);
+	w->backup_us = 4000;
+	/* The first sync filled the connection's queue. */
+	assert_in_range(until_it_is(w, COMPRESSION_FAST), COMPRESSION_CALM - 1,
+			999);
+	assert_in_range(until_it_is(w, COMPRESSION_TIGHT), COMPRESSION_CALM - 1,
+			999);
+	assert_in_range(until_it_is(w, COMPRESSION_FAST), COMPRESSION_TRIAL,
+			999);
+	/* One that is not the last capture's tells nothing. */
+	sender_acked(w->sender, 0);
+	sender_acked(w->sender, w->committed + 1);
+	final_epoch(w);
+	world_free(w);
 }
 
 static void most_reconnections_need_no_full_sync(void **state)
@@ -1251,6 +1293,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_image_is_the_memory_at_each_end),
 		cmocka_unit_test(and_so_when_the_link_is_lost_again_and_again),
+		cmocka_unit_test(auto_goes_by_the_acknowledgement),
 		cmocka_unit_test(most_reconnections_need_no_full_sync),
 		cmocka_unit_test(other_old_pages_are_found_by_the_digest),
 		cmocka_unit_test(begin_and_end_wait_for_room),
