@@ -81,7 +81,8 @@ hook_body() {
 		latest() { [ "$(cat "$STATE.cut")" = $$ ]; }
 		pause=$2
 		while sleep "$pause"; do
-			(queue && latest && agent cut)
+			# Who cannot get into the queue knows nothing yet.
+			(queue || exit 2; latest && agent cut)
 			case $? in
 			0) pause=$3 ;;
 			2) pause=$2 ;;
@@ -90,8 +91,9 @@ hook_body() {
 		done
 		;;
 	taken)
+		# Who is at it already may be about to end.
 		exec 8>"$STATE.taken"
-		flock -n 8 || exit 0
+		flock -w 10 8 || exit 0
 		agent taken
 		;;
 	forgive) sleep 1 && agent forgive ;;
@@ -219,9 +221,10 @@ notice_cut() {
 # Pacemaker restarts the peer's instance.  That it was stopped in between is the
 # proof by which the output may go (post-stop in vm_notify); what is started
 # again holds nothing, and gets everything when the connection is back.
-# 0: still so; 2: the peer's node is away, so look again soon; else it is over.
+# 0: still so; 2: the peer's node is away, or nothing is known, so look again
+# soon; else it is over.
 vm_cut() {
-	ask_status || return 1
+	ask_status || return 2
 	look
 	[ "$seen" = "primary waiting" ] || return 1
 	if [ -e "$PEER_GONE" ] || ! is_member "$remus_peer"; then
