@@ -31,7 +31,7 @@ static const struct how {
 	int level, strategy, hash_log, min_match;
 } how_delta = { -1, ZSTD_fast, 9, 4 },
   how_literals = { 1, ZSTD_fast, 9, 6 },
-  how_raw = { -16, 0, 0, 0 },
+  how_raw = { -10, 0, 0, 0 },
   how_first = { 1, 0, 0, 0 };
 #define LITTLE ((size_t)12 << 10)
 /* version and records */
@@ -130,7 +130,7 @@ int page_pack_written(struct page_packer *p, uint8_t *dst,
 
 	for (unsigned int k = 0; k < PAGE_KINDS; k++)
 		records += w->records[k];
-	if (raw * REMUS_PAGE_SIZE <= len / 4 * 3)
+	if (raw * REMUS_PAGE_SIZE <= len / 10 * 7)
 		return page_pack(p, dst, cap, w->buf, len, records);
 	if (!set_how(p, w->first > raw / 2 ? &how_first : &how_raw))
 		return -ENOSPC;

@@ -46,7 +46,7 @@ int page_pack(struct page_packer *p, uint8_t *dst, size_t cap,
 	      const uint8_t *payload, size_t len, uint64_t records);
 
 /* The same for what is in a writer, into a dst with room for as many bytes;
- * -ENOSPC when it would not get shorter.  Where three quarters of it are pages
+ * -ENOSPC when it would not get shorter.  Where seven tenths of it are pages
  * rewritten as a whole, they are packed faster and less tightly: there is so
  * much of them.  Pages that come the first time are not. */
 int page_pack_written(struct page_packer *p, uint8_t *dst,
