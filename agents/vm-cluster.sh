@@ -13,6 +13,12 @@ SCORE_BOOT_FIRST=6
 SCORE_BOOT=5
 SCORE_NEVER=-INFINITY
 
+# How often it is seen to that the cluster has not lost what it was told.
+ASSURE_EVERY_S=60
+
+# How long a demotion waits until the cluster knows the score again.
+SCORE_S=10
+
 # Numbers go to the cluster this seldom: each makes it think.
 NUMBERS_EVERY_S=60
 
@@ -166,7 +172,7 @@ may_cold_boot() {
 
 notes_read() {
 	told_state='' told_score='' told_ticket='' told_numbers=0 bare_since=0
-	degraded_ms='' cut_told='' told_witnesses=''
+	degraded_ms='' cut_told='' told_witnesses='' assured=0
 	[ -e "$NOTES" ] || return 0
 	while IFS='=' read -r key value; do
 		case $key in
@@ -178,6 +184,7 @@ notes_read() {
 		degraded_ms) degraded_ms=$value ;;
 		cut_told) cut_told=$value ;;
 		witnesses) told_witnesses=$value ;;
+		assured) assured=$value ;;
 		esac
 	done <"$NOTES"
 }
@@ -188,6 +195,7 @@ notes_write() {
 			ticket "$told_ticket" numbers "$told_numbers" \
 			bare_since "$bare_since" degraded_ms "$degraded_ms" \
 			cut_told "$cut_told" witnesses "$told_witnesses" \
+			assured "$assured" \
 			>"$NOTES.new" &&
 		mv -f "$NOTES.new" "$NOTES"
 }
@@ -270,6 +278,69 @@ set_score() {
 # score too, for a second or more.  Nobody is promoted then.  All that was told is
 # written anew.
 remind() { attrd_updater -R >/dev/null 2>&1; }
+
+# The score of this node that Pacemaker decides by, into $known; empty: there is
+# none.  1: cannot be told.
+ask_score() {
+	known=$(cibadmin --query --scope status --xpath \
+		"//node_state[@uname='$SELF']//nvpair[@name='master-${OCF_RESOURCE_INSTANCE%%:*}']" \
+		2>/dev/null)
+	case $? in
+	0)
+		known=${known#* value=\"}
+		known=${known%%\"*}
+		;;
+	105 | 6) known= ;;
+	*) return 1 ;;
+	esac
+}
+
+# 0: a score was told that makes this node a choice.
+has_told_score() {
+	notes_read
+	case $told_score in
+	'' | *[!0-9]*) return 1 ;;
+	esac
+}
+
+# 1: Pacemaker has another one than was told, or none.
+score_is_known() {
+	! has_told_score || ! ask_score || [ "$known" = "$told_score" ]
+}
+
+# Whoever is to be demoted for want of a score tells it anew.  Pacemaker hears of
+# it before the answer to this notification, drops what it was about, and thinks
+# again.
+await_score() {
+	score_is_known && return 0
+	ocf_log warn "$NAME: the cluster has lost the score of $SELF, and would" \
+		"demote it: telling it anew"
+	end=$(($(now_s) + SCORE_S))
+	until
+		# Pacemaker's attribute manager may have it still, or not.
+		ocf_promotion_score --update="$told_score" >/dev/null 2>&1
+		remind
+		score_is_known
+	do
+		[ "$(now_s)" -lt "$end" ] || return 0
+		sleep 0.2
+	done
+	sleep 0.5
+}
+
+# Nothing but a change is told, so that what gets lost stays lost.
+assure_score() {
+	has_told_score || return 0
+	time=$(now_s)
+	[ $((time - assured)) -ge "$ASSURE_EVERY_S" ] || return 0
+	assured=$time
+	notes_write
+	ask_score && [ -z "$known" ] || return 0
+	ocf_log warn "$NAME: the cluster has lost the score of $SELF:" \
+		"telling it anew"
+	ocf_promotion_score --update="$told_score" >/dev/null 2>&1
+	remind
+}
 
 tell() { # ATTRIBUTE VALUE [DELAY]
 	attrd_updater -n "$(attr "$1")" -B "$2" -d "${3:-0}" >/dev/null 2>&1

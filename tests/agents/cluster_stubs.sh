@@ -8,7 +8,9 @@
 #   stubs_make DIR     DIR/bin has the tools, DIR/calls the calls; DIR/members
 #                      has the nodes in sight; DIR/refuse, if it is there, makes
 #                      every tool fail as without a cluster; DIR/located is
-#                      what crm_resource prints, DIR/mon what crm_mon prints
+#                      what crm_resource prints, DIR/mon what crm_mon prints;
+#                      DIR/lost, and the status knows no score until all that
+#                      was told is written anew
 #   stub_attr HOST NAME, stub_config NAME, stub_score HOST
 
 stubs_make() {
@@ -26,6 +28,7 @@ stubs_make() {
 		exit 102
 	fi
 	name='' value='' do='' type='' node='' default='' score='' quorum=''
+	xpath='' all=''
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--update=*) do=update value=${1#*=} ;;
@@ -39,7 +42,9 @@ stubs_make() {
 		--update) do=update value=$2; shift ;;
 		-N | --node) node=$2; shift ;;
 		-t | --type) type=$2; shift ;;
-		-d) shift ;;
+		-d | --scope) shift ;;
+		--xpath) xpath=$2; shift ;;
+		-R) all=y ;;
 		--default) default=$2; shift ;;
 		--set-name | -l) shift ;;
 		-D | --delete) do=delete ;;
@@ -66,8 +71,22 @@ stubs_make() {
 		cat "$stubs/mon" 2>/dev/null
 		exit 0
 		;;
+	cibadmin)
+		# of "//node_state[@uname='HOST']//nvpair[...]"
+		node=${xpath#*@uname=\'} node=${node%%\'*}
+		[ ! -e "$stubs/lost" ] && [ -e "$stubs/attr/score@$node" ] || {
+			echo "$me: No such device or address" >&2
+			exit 105
+		}
+		echo "<nvpair id=\"x\" name=\"y\" value=\"$(cat "$stubs/attr/score@$node")\"/>"
+		exit 0
+		;;
 	crm_master) score=y ;;
 	esac
+	[ "$me" != attrd_updater ] || [ -z "$all" ] || {
+		rm -f "$stubs/lost"
+		exit 0
+	}
 	if [ "$me" = attrd_updater ] && [ "$do" = query ]; then
 		# -A means all nodes only where this is not set.
 		for f in "$stubs/attr/$name@"${OCF_RESKEY_CRM_meta_on_node:-*}; do
@@ -95,7 +114,8 @@ stubs_make() {
 	END
 	chmod 755 "$STUBS/bin/stub"
 	local tool
-	for tool in attrd_updater crm_attribute crm_master crm_node crm_resource crm_mon; do
+	for tool in attrd_updater crm_attribute crm_master crm_node crm_resource crm_mon \
+		cibadmin; do
 		ln -sf stub "$STUBS/bin/$tool"
 	done
 }

@@ -687,6 +687,42 @@ expect $ERROR alpha demote "$stand_in" "${for_beta[@]}"
 rm "$LAB_DIR/canned/refuse"
 mv "$LAB_DIR/aside" "$STUBS/attr/remus-$VM-state@beta"
 
+begin "a score that the cluster has lost is told anew, before a demotion for want of it"
+canned primary protected true 'protected(alpha,beta)' $PROMOTED 2000 \
+	"primary protected"
+pre_demote() {
+	expect $OK alpha notify "$stand_in" OCF_RESKEY_CRM_meta_notify_type=pre \
+		OCF_RESKEY_CRM_meta_notify_operation=demote "$@"
+}
+told_anew() { [ ! -e "$STUBS/lost" ]; }
+: >"$STUBS/lost"
+pre_demote OCF_RESKEY_CRM_meta_notify_demote_uname=beta
+pre_demote OCF_RESKEY_CRM_meta_notify_demote_uname=alpha \
+	OCF_RESKEY_CRM_meta_notify_stop_uname=alpha
+! told_anew || wrong "it tells what nobody asks for"
+pre_demote OCF_RESKEY_CRM_meta_notify_demote_uname=alpha
+told_anew || wrong "the cluster does not know the score"
+# Another one than was told.
+echo 7 >"$STUBS/attr/score@alpha"
+pre_demote OCF_RESKEY_CRM_meta_notify_demote_uname=alpha
+is "alpha's score" "$(stub_score alpha)" 2000
+# Without a demotion it takes a minute.
+: >"$STUBS/lost"
+minute_is_over() {
+	host_exec alpha flock /run/remus/$VM.queue \
+		sed -i 's/^assured=.*/assured=1/' /run/remus/$VM.agent
+}
+minute_is_over
+expect $PROMOTED alpha monitor "$stand_in"
+told_anew || wrong "a monitor does not tell the score anew"
+: >"$STUBS/lost"
+expect $PROMOTED alpha monitor "$stand_in"
+! told_anew || wrong "each monitor asks for the score"
+# Of a cluster that does not answer nothing is known.
+: >"$STUBS/refuse"
+pre_demote OCF_RESKEY_CRM_meta_notify_demote_uname=alpha
+rm "$STUBS/refuse" "$STUBS/lost"
+
 begin "demote ends what hangs"
 : >"$STUBS/calls"
 host_exec beta kill -s STOP "$(pid_of beta)"

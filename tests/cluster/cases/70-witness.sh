@@ -305,7 +305,7 @@ keeps() {
 
 # witnesses: the lines between the nodes flap, each and both (witnesses)
 case_w_flapping() {
-	local end
+	local end heard=$W
 	end=$((SECONDS + ${FLAPS:-$([ -n "$LONG" ] && echo 600 || echo 30)}))
 	QUERY=$P
 	while [ "$SECONDS" -lt "$end" ]; do
@@ -314,13 +314,25 @@ case_w_flapping() {
 		1) flap ring ;;
 		2) flap repl ring ;;
 		esac
+		is_backup "$B" || moved
 		watch_goes_on
 	done
 	comes_back "$B"
 	settled
 	look
-	# As in w_asymmetric: when they meet for good.
-	watch_end vm1 "$(came_from)"
+	[[ $heard == *"$P" ]] || heard+=" $P"
+	watch_end vm1 "$heard"
+}
+
+# As in w_asymmetric: when two halves meet, the cluster may hand over by what one
+# of them knew.  That loses nothing, and is borne once.
+moved() {
+	say "$B has it"
+	[ "$heard" = "$W" ] || return 1
+	heard+=" $B"
+	P=$B
+	B=$(other "$P")
+	QUERY=$P
 }
 
 # One in five for long enough to have the cluster act.
@@ -331,7 +343,6 @@ flap() { # CABLE...
 		unplug "$B" "$c"
 	done
 	sleep "$seconds"
-	is_backup "$B" || { say "$B has it"; return 1; }
 	for c in "$@"; do
 		plug "$B" "$c"
 	done

@@ -87,8 +87,10 @@ case_w_freeze_liked() {
 	watch_end vm1 "$P $B $P"
 }
 
-# As when two halves of a cluster meet, and one's scores are there first.
+# As when two halves of a cluster meet, and one's scores are there first; the agent
+# is to believe that it told this one.
 score_is() { # HOST SCORE
+	quiet "$1" sed -i "s/^score=.*/score=$2/" /run/remus/vm1.agent
 	on "$P" crm_attribute --node "$1" --name master-vm1 --lifetime reboot \
 		--update "$2"
 }
