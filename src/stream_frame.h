@@ -15,7 +15,7 @@
 #include "page_record.h"
 
 #define STREAM_PACK_MAGIC "RemusStr"
-#define STREAM_PACK_VERSION 1
+#define STREAM_PACK_VERSION 2 /* 1 had no FRAME_STATE */
 #define STREAM_PACK_HEADER_BYTES 24
 #define STREAM_FRAME_HEADER_BYTES 9
 #define STREAM_FRAME_MAX ((uint32_t)1 << 20)
@@ -27,6 +27,7 @@
 
 enum stream_frame_type {
 	FRAME_BYTES = 'B',	/* as they are */
+	FRAME_STATE = 'S',	/* against those of the last epoch */
 	FRAME_TAIL = 'T',	/* as they are; of a stream that was cut off */
 	FRAME_PAGE_DATA = 'D',	/* what names the pages that follow */
 	FRAME_PAGES = 'P',	/* page records */

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "page_pack.h"
+#include "stream_state.h"
 #include "util.h"
 #include "varint.h"
 
@@ -31,6 +32,7 @@ struct stream_packer {
 	uint64_t cache_bytes;
 	struct page_cache *cache; /* NULL in mode off */
 	struct page_packer *packer; /* mode tight */
+	struct stream_state *others; /* bytes than pages; NULL in mode off */
 	struct digest *all, *sum; /* of the stream; for checksums */
 	uint64_t bytes;		  /* of the stream, in frames or about to be */
 	struct stream_pack_stats stats;
@@ -82,12 +84,25 @@ static int header(struct stream_packer *p)
 	return p->write(p->ctx, head, sizeof(head), false);
 }
 
+/* No page record is held when there are bytes. */
 static int flush_bytes(struct stream_packer *p)
 {
-	size_t n = p->held;
+	size_t n = p->held, packed;
+	int rc;
 
 	p->held = 0;
-	return n > 0 ? frame(p, FRAME_BYTES, p->held_bytes, n) : 0;
+	if (n == 0)
+		return 0;
+	if (p->others != NULL) {
+		packed = stream_state_pack(p->others, p->packer, p->payload,
+					   p->packed, p->held_bytes, n);
+		if (packed > 0)
+			return frame(p, FRAME_STATE, p->payload, packed);
+		rc = stream_state_add(p->others, p->held_bytes, n);
+		if (rc < 0)
+			return rc;
+	}
+	return frame(p, FRAME_BYTES, p->held_bytes, n);
 }
 
 static int add_bytes(struct stream_packer *p, const uint8_t *data, size_t bytes)
@@ -122,6 +137,8 @@ static int page_data(struct stream_packer *p, const struct stream_event *ev)
 	uint64_t expected = 0, top = 0;
 	int rc = flush_bytes(p);
 
+	if (p->others != NULL)
+		stream_state_pages(p->others);
 	at += varint_put(at, ev->pfns);
 	at += varint_put(at, stream_get32(ev->data + 12)); /* reserved */
 	p->pages = 0;
@@ -229,6 +246,8 @@ static int mark(struct stream_packer *p, enum stream_frame_type type,
 	uint8_t body[STREAM_MARK_BYTES];
 	int rc = flush_bytes(p);
 
+	if (p->others != NULL)
+		stream_state_checkpoint(p->others);
 	body[0] = (uint8_t)flags;
 	stream_put64(body + 1, p->bytes);
 	stream_put64(body + 9, digest_value(p->all));
@@ -311,6 +330,9 @@ static int set_mode(struct stream_packer *p, enum stream_mode mode,
 	if (mode == STREAM_OFF)
 		return 0;
 	p->cache_bytes = cache_bytes;
+	p->others = stream_state_new();
+	if (p->others == NULL)
+		return -ENOMEM;
 	rc = page_cache_create(&p->cache, STREAM_CACHED_PAGES, cache_bytes);
 	if (rc == 0)
 		page_cache_use_huge_pages(p->cache);
@@ -351,6 +373,7 @@ void stream_packer_free(struct stream_packer *p)
 	stream_parser_free(p->parser);
 	page_cache_destroy(p->cache);
 	page_packer_free(p->packer);
+	stream_state_free(p->others);
 	digest_free(p->all);
 	digest_free(p->sum);
 	free(p->gfns);

@@ -3,7 +3,8 @@
  * stream_pack.h - a Xen domain's stream, packed; remus-stream(5).
  *
  * The pages of a stream go through page records against a cache of old pages,
- * as they do on the wire; all other bytes are kept as they are.  What
+ * as they do on the wire; all other bytes are kept as they are, or as their
+ * difference from those of the last epoch (stream_state.h).  What
  * stream_unpack.h makes of it is the stream, bit for bit, also of one that was
  * cut off.
  */
@@ -32,7 +33,7 @@ struct stream_pack_stats {
 
 /*
  * cache_bytes: of memory for old pages, which the unpacker needs too; 0 in mode
- * `off`.  Memory is bounded by that and 4 MiB.  0, -ENOMEM, or -EINVAL
+ * `off`.  Memory is bounded by that and 8 MiB.  0, -ENOMEM, or -EINVAL
  * (cache_bytes is less than PAGE_CACHE_BYTES_MIN).
  */
 int stream_packer_new(struct stream_packer **out, enum stream_mode mode,

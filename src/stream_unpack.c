@@ -15,6 +15,7 @@
 
 #include "page_cache.h"
 #include "page_pack.h"
+#include "stream_state.h"
 #include "util.h"
 #include "varint.h"
 
@@ -27,9 +28,11 @@ struct stream_unpacker {
 	void *ctx;
 	enum state state;
 	enum stream_mode mode;
+	unsigned int version;
 	uint64_t memory_max;
 	struct page_cache *cache;
 	struct page_unpacker *unpacker;
+	struct stream_state *others; /* bytes than pages */
 	struct digest *all, *sum;
 	uint64_t bytes;	 /* written */
 	uint64_t offset; /* of what is held, in the packed stream */
@@ -82,9 +85,9 @@ static int header(struct stream_unpacker *u)
 
 	if (memcmp(h, STREAM_PACK_MAGIC, 8) != 0)
 		return bad(u, "this is not a packed stream");
-	if (stream_get16(h + 8) != STREAM_PACK_VERSION)
-		return bad(u, "packed by another version, %u",
-			   (unsigned int)stream_get16(h + 8));
+	u->version = stream_get16(h + 8);
+	if (u->version < 1 || u->version > STREAM_PACK_VERSION)
+		return bad(u, "packed by another version, %u", u->version);
 	if (stream_checksum(u->sum, h, 20, h, 0) != stream_get32(h + 20))
 		return bad(u, "the checksum of the header is wrong");
 	u->mode = (enum stream_mode)stream_get16(h + 10);
@@ -153,6 +156,7 @@ static int page_data(struct stream_unpacker *u)
 	}
 	if (at != end)
 		return bad(u, "a frame that names pages is malformed");
+	stream_state_pages(u->others);
 	head = STREAM_PAGE_HEAD + 8 * (size_t)count;
 	stream_put32(u->head, 1); /* PAGE_DATA */
 	stream_put32(u->head + 4, (uint32_t)(head - 8 +
@@ -268,6 +272,27 @@ static int timed_pages(struct stream_unpacker *u)
 	return rc;
 }
 
+/* ---- other bytes ---- */
+
+static int as_they_are(struct stream_unpacker *u)
+{
+	int rc = stream_state_add(u->others, u->held, u->frame.length);
+
+	return rc < 0 ? rc : give(u, u->held, u->frame.length);
+}
+
+static int changed(struct stream_unpacker *u)
+{
+	const uint8_t *data;
+	size_t n;
+	int rc = stream_state_unpack(u->others, u->unpacker, u->held,
+				     u->frame.length, &data, &n);
+
+	if (rc == -EBADMSG)
+		return bad(u, "a difference from the last epoch is malformed");
+	return rc < 0 ? rc : give(u, data, n);
+}
+
 /* ---- frames ---- */
 
 static int mark(struct stream_unpacker *u)
@@ -277,8 +302,10 @@ static int mark(struct stream_unpacker *u)
 	if (stream_get64(u->held + 1) != u->bytes ||
 	    stream_get64(u->held + 9) != digest_value(u->all))
 		return bad(u, "what was unpacked is not what was packed");
-	if (u->frame.type == FRAME_CHECKPOINT)
+	if (u->frame.type == FRAME_CHECKPOINT) {
+		stream_state_checkpoint(u->others);
 		return u->write(u->ctx, u->held, 0, true);
+	}
 	u->cut = u->held[0] & STREAM_END_CUT;
 	u->state = ENDED;
 	return 0;
@@ -299,7 +326,11 @@ static int take(struct stream_unpacker *u)
 		u->tail = true;
 		return give(u, u->held, u->frame.length);
 	case FRAME_BYTES:
-		return give(u, u->held, u->frame.length);
+		return as_they_are(u);
+	case FRAME_STATE:
+		if (u->version < 2)
+			break;
+		return changed(u);
 	case FRAME_PAGE_DATA:
 		return page_data(u);
 	case FRAME_PAGES:
@@ -412,7 +443,9 @@ struct stream_unpacker *stream_unpacker_new(uint64_t memory_max,
 	u->all = digest_new();
 	u->sum = digest_new();
 	u->gfns = malloc(STREAM_PFNS_MAX * sizeof(*u->gfns));
+	u->others = stream_state_new();
 	if (u->all == NULL || u->sum == NULL || u->gfns == NULL ||
+	    u->others == NULL ||
 	    page_unpacker_new(&u->unpacker) < 0) {
 		stream_unpacker_free(u);
 		return NULL;
@@ -426,6 +459,7 @@ void stream_unpacker_free(struct stream_unpacker *u)
 		return;
 	page_cache_destroy(u->cache);
 	page_unpacker_free(u->unpacker);
+	stream_state_free(u->others);
 	digest_free(u->all);
 	digest_free(u->sum);
 	free(u->gfns);

@@ -2,7 +2,7 @@
 /*
  * stream_unpack.h - from a packed stream (remus-stream(5)) the stream again.
  *
- * Any bytes may come: memory is bounded by memory_max and 4 MiB, whatever they
+ * Any bytes may come: memory is bounded by memory_max and 8 MiB, whatever they
  * claim; nothing is written of a frame whose checksum is wrong; and the digest
  * of all bytes is compared at each checkpoint.
  */

@@ -26,6 +26,7 @@ struct recipe {
 	bool end;		  /* ends with END, not behind a checkpoint */
 	bool strange;		  /* reserved bits set, optional records */
 	uint64_t seed;
+	bool steady; /* beside pages, an epoch is as the last, but for 8 bytes */
 };
 
 struct made {
@@ -252,9 +253,20 @@ static inline void make_stream(struct made *m, const struct recipe *r)
 	if (!r->hvm)
 		put_headed(m, 3, 8 + 8 * 5, (uint64_t)2559 << 32); /* ..P2M_FRAMES */
 	for (unsigned int i = 0; i < r->checkpoints; i++) {
+		size_t begin;
+		uint64_t x;
+
 		put_memory(m, i, r->strange);
+		begin = m->bytes;
+		x = m->x;
+		if (r->steady)
+			m->x = r->seed;
 		put_state(m, r);
+		if (r->steady && m->bytes - begin > 2000)
+			memcpy(m->data + begin + 1000 + 10 * i, &x, sizeof(x));
 		put_checkpoint(m, r);
+		if (r->steady)
+			m->x = x;
 	}
 	if (!r->end)
 		return;

@@ -20,19 +20,22 @@
 #include "page_pack.h"
 #include "stream_make.h"
 #include "stream_parse.h"
+#include "stream_state.h"
 #include "stream_unpack.h"
 #include "util.h"
 
 #define MEMORY ((uint64_t)1 << 20) /* more than the guest's 96 pages */
 
 static const struct recipe recipes[] = {
-	{ true, true, 3, false, 0, true, true, 1 },
-	{ true, true, 2, true, 0, true, false, 2 },
-	{ false, true, 3, false, 4, false, true, 3 },
-	{ false, true, 2, true, 3, false, false, 4 },
-	{ true, true, 3, true, 3, true, true, 5 },
-	{ false, false, 3, false, 0, true, false, 6 },
-	{ false, false, 2, true, 3, false, true, 7 },
+	{ true, true, 3, false, 0, true, true, 1, false },
+	{ true, true, 2, true, 0, true, false, 2, false },
+	{ false, true, 3, false, 4, false, true, 3, false },
+	{ false, true, 2, true, 3, false, false, 4, false },
+	{ true, true, 3, true, 3, true, true, 5, false },
+	{ false, false, 3, false, 0, true, false, 6, false },
+	{ false, false, 2, true, 3, false, true, 7, false },
+	{ true, true, 3, false, 5, false, true, 8, true },
+	{ true, true, 3, true, 4, true, false, 9, true },
 };
 
 static struct made m;
@@ -414,6 +417,121 @@ static void an_epoch_of_unchanged_pages_is_small(void **state)
 
 /* Pages named again and again in one record, changed each time, and more of them
  * than a small cache holds: each is given as it was then. */
+/* The bodies of all frames of a type, together. */
+static size_t bytes_of(const struct bytes *packed, uint8_t type)
+{
+	size_t bytes = 0, at = STREAM_PACK_HEADER_BYTES;
+
+	while (at < packed->bytes) {
+		size_t n = stream_get32(packed->data + at + 1);
+
+		if (packed->data[at] == type)
+			bytes += n;
+		at += STREAM_FRAME_HEADER_BYTES + n;
+	}
+	assert_int_equal(at, packed->bytes);
+	return bytes;
+}
+
+/* The state of processors and devices is 80 KB, of which 8 bytes change. */
+static void state_costs_what_changed(void **state)
+{
+	const struct recipe r = { .libxl = true, .version = 3, .hvm = true,
+				  .checkpoints = 10, .seed = 11,
+				  .steady = true };
+	struct bytes packed;
+
+	(void)state;
+	make_stream(&m, &r);
+	for (int mode = 0; mode < STREAM_MODES; mode++) {
+		size_t first, others;
+
+		round_trip((enum stream_mode)mode, MEMORY, m.bytes, 4096, 0);
+		pack(&packed, (enum stream_mode)mode, MEMORY, m.data,
+		     m.checkpoint[0], 4096);
+		first = bytes_of(&packed, 'B');
+		assert_int_equal(bytes_of(&packed, 'S'), 0);
+		free(packed.data);
+		pack(&packed, (enum stream_mode)mode, MEMORY, m.data, m.bytes,
+		     4096);
+		others = bytes_of(&packed, 'B') + bytes_of(&packed, 'S') -
+			 first;
+		if (mode == STREAM_OFF)
+			assert_true(others > 9 * 78000);
+		else
+			assert_in_range(others, 9 * 20, 9 * 100);
+		free(packed.data);
+	}
+	made_free(&m);
+}
+
+static size_t some_length(void)
+{
+	size_t n = made_random(&m) % 10;
+
+	return n == 0 ? STREAM_STATE_BYTES - made_random(&m) % 3
+		      : 1 + made_random(&m) % (n < 5 ? 50 : 20000);
+}
+
+/* An epoch's pieces of any length, some of them as they are, pages between them
+ * or not, and some more than is remembered. */
+static void state_of_any_length(void **state)
+{
+	static uint8_t data[STREAM_STATE_BYTES], body[STREAM_STATE_BODY_MAX],
+		scratch[STREAM_STATE_BODY_MAX];
+	struct page_packer *packers[2] = { NULL, NULL };
+	struct page_unpacker *u;
+	size_t differences = 0, n, bytes;
+	const uint8_t *out;
+
+	(void)state;
+	memset(&m, 0, sizeof(m));
+	m.x = 77;
+	assert_int_equal(page_packer_new(&packers[1]), 0);
+	assert_int_equal(page_unpacker_new(&u), 0);
+	for (int k = 0; k < 2; k++) {
+		struct stream_state *to = stream_state_new();
+		struct stream_state *from = stream_state_new();
+
+		assert_true(to != NULL && from != NULL);
+		for (int piece = 0; piece < 3000; piece++) {
+			uint64_t what = made_random(&m);
+
+			for (int i = 0; i < 4; i++)
+				data[made_random(&m) % sizeof(data)] ^= 1;
+			bytes = some_length();
+			n = stream_state_pack(to, packers[k], body, scratch,
+					      data, bytes);
+			if (n == 0) {
+				assert_int_equal(stream_state_add(to, data,
+								  bytes), 0);
+				assert_int_equal(stream_state_add(from, data,
+								  bytes), 0);
+			} else {
+				differences++;
+				assert_true(n < bytes);
+				assert_int_equal(stream_state_unpack(
+					from, u, body, n, &out, &bytes), 0);
+				assert_int_equal(bytes, (size_t)stream_get16(
+						body) + 1);
+				assert_memory_equal(out, data, bytes);
+			}
+			if (what % 50 != 0 && what % 5 == 0) {
+				stream_state_checkpoint(to);
+				stream_state_checkpoint(from);
+			} else if (what % 31 == 0) {
+				stream_state_pages(to);
+				stream_state_pages(from);
+			}
+		}
+		stream_state_free(to);
+		stream_state_free(from);
+	}
+	assert_true(differences > 1000);
+	page_packer_free(packers[1]);
+	page_unpacker_free(u);
+}
+
 static void a_page_may_come_twice_in_a_record(void **state)
 {
 	static const uint64_t memories[] = { PAGE_CACHE_BYTES_MIN, MEMORY };
@@ -535,42 +653,90 @@ static void more_memory_than_allowed_is_refused(void **state)
 	made_free(&m);
 }
 
-/* The format does not change unnoticed. */
-static void the_example_of_the_manual(void **state)
+/* Of a file in the sources: hexadecimal bytes, and comments. */
+static size_t read_golden(const char *name, uint8_t *bytes)
 {
 	const char *src = getenv("top_srcdir");
-	uint8_t want[512], page[MAKE_PAGE] = { 0 };
 	char path[4096], line[256];
-	struct bytes packed;
 	size_t n = 0;
 	FILE *f;
 
-	(void)state;
-	snprintf(path, sizeof(path), "%s/tests/unit/golden/stream_manual.txt",
-		 src == NULL ? "." : src);
+	snprintf(path, sizeof(path), "%s/tests/unit/golden/%s",
+		 src == NULL ? "." : src, name);
 	f = fopen(path, "r");
 	assert_non_null(f);
 	while (fgets(line, sizeof(line), f) != NULL) {
 		unsigned int b;
 
 		for (const char *at = line; sscanf(at, "%2x", &b) == 1; at += 3)
-			want[n++] = (uint8_t)b;
+			bytes[n++] = (uint8_t)b;
 	}
 	fclose(f);
+	return n;
+}
+
+/* Two epochs. */
+static void make_example(void)
+{
+	static const uint8_t page[MAKE_PAGE];
+
 	memset(&m, 0, sizeof(m));
 	put_headers(&m, &(struct recipe){ .version = 3 });
-	put_number(&m, 1, 4, false);
-	put_number(&m, 8 + 8 + MAKE_PAGE, 4, false);
-	put_number(&m, 1, 8, false);
-	put_number(&m, 5, 8, false);
-	put(&m, page, MAKE_PAGE);
-	put_record(&m, 0xe, 0);
+	for (uint64_t epoch = 0; epoch < 2; epoch++) {
+		put_number(&m, 1, 4, false);
+		put_number(&m, 8 + 8 + MAKE_PAGE, 4, false);
+		put_number(&m, 1, 8, false);
+		put_number(&m, 5, 8, false);
+		put(&m, page, MAKE_PAGE);
+		put_number(&m, 8, 8, false); /* X86_TSC_INFO */
+		m.data[m.bytes - 4] = 24;
+		put_number(&m, 1, 8, false);
+		put_number(&m, 1000 + epoch, 8, false);
+		put_number(&m, 0, 8, false);
+		put_record(&m, 0xe, 0);
+	}
+}
+
+/* The format does not change unnoticed. */
+static void the_example_of_the_manual(void **state)
+{
+	uint8_t want[1024];
+	struct bytes packed;
+	size_t n = read_golden("stream_manual.txt", want);
+
+	(void)state;
+	make_example();
 	assert_int_equal(pack(&packed, STREAM_FAST, PAGE_CACHE_BYTES_MIN,
 			      m.data, m.bytes, 100), 0);
 	assert_int_equal(packed.bytes, n);
 	assert_memory_equal(packed.data, want, n);
 	free(packed.data);
 	made_free(&m);
+}
+
+/* Nobody packs so any more, but files may be old. */
+static void version_1_is_still_unpacked(void **state)
+{
+	uint8_t old[1024];
+	struct bytes out;
+	size_t n = read_golden("stream_version1.txt", old);
+	char err[256];
+
+	(void)state;
+	assert_int_equal(unpack(&out, MEMORY, old, n, 100, err, sizeof(err)),
+			 0);
+	assert_int_equal(out.bytes, 40 + 24 + MAKE_PAGE + 8);
+	free(out.data);
+	for (uint16_t version = 0; version < 4; version += 3) {
+		struct digest *d = digest_new();
+
+		stream_put16(old + 8, version);
+		stream_put32(old + 20, stream_checksum(d, old, 20, old, 0));
+		assert_int_equal(unpack(&out, MEMORY, old, n, 100, err,
+					sizeof(err)), -EBADMSG);
+		assert_non_null(strstr(err, "another version"));
+		digest_free(d);
+	}
 }
 
 /* ---- frames that a packer never makes, with right checksums ---- */
@@ -611,7 +777,12 @@ static void hostile_frames_are_refused(void **state)
 		none[] = { 0, 0 }, below[] = { 1, 0, 2 },
 		pair[] = { 2, 0, 20, 0 },
 		odd[STREAM_MARK_BYTES] = { 0 },
-		wrong[STREAM_MARK_BYTES] = { 0, 3 };
+		wrong[STREAM_MARK_BYTES] = { 0, 3 },
+		/* Blocks: no record; one of two; from the second on; two of
+		 * one; a byte behind the end. */
+		empty[] = { 0, 0 }, half[] = { 0, 16, 1, 0, 0 },
+		second[] = { 0, 16, 1, 1, 0 }, third[] = { 0, 0, 1, 0, 0, 0 },
+		junk[5 + MAKE_PAGE] = { 0, 0, 1, 0, 0xc0, 7, 7 };
 	static const struct {
 		uint8_t type[2];
 		const uint8_t *body[2];
@@ -636,6 +807,11 @@ static void hostile_frames_are_refused(void **state)
 		{ "BE", { names, wrong }, { 3, 17 }, "not what was packed" },
 		{ "BE", { names, odd }, { 3, 16 }, "a mark of 16" },
 		{ "BX", { names, odd }, { 3, 3 }, "unknown type 0x58" },
+		{ "BS", { names, empty }, { 3, 2 }, "the last epoch" },
+		{ "BS", { names, half }, { 3, 5 }, "the last epoch" },
+		{ "BS", { names, second }, { 3, 5 }, "the last epoch" },
+		{ "BS", { names, third }, { 3, 6 }, "the last epoch" },
+		{ "BS", { names, junk }, { 3, sizeof(junk) }, "the last epoch" },
 	};
 	struct bytes b, out;
 	char err[256];
@@ -653,6 +829,45 @@ static void hostile_frames_are_refused(void **state)
 		free(b.data);
 		free(out.data);
 	}
+}
+
+/* What is remembered of an epoch has a bound, and version 1 had none of it. */
+static void no_more_of_an_epoch_than_is_remembered(void **state)
+{
+	/* 65536 bytes: 16 blocks that are as they were */
+	static const uint8_t body[2 + 2 + 16] = { 0xff, 0xff, 1 };
+	struct bytes b, out;
+	char err[256];
+
+	(void)state;
+	for (size_t most = STREAM_STATE_MAX / STREAM_STATE_BYTES, n = most;
+	     n <= most + 1; n++) {
+		put_pack_header(&b);
+		for (size_t i = 0; i < n; i++)
+			put_frame(&b, 'S', body, sizeof(body));
+		assert_int_equal(unpack(&out, MEMORY, b.data, b.bytes, 1000,
+					err, sizeof(err)),
+				 n == most ? 2 : -EBADMSG);
+		assert_int_equal(out.bytes, STREAM_STATE_MAX);
+		free(b.data);
+		free(out.data);
+	}
+	put_pack_header(&b);
+	stream_put16(b.data + 8, 1);
+	b.bytes -= 4;
+	{
+		struct digest *d = digest_new();
+		uint8_t sum[4];
+
+		stream_put32(sum, stream_checksum(d, b.data, 20, b.data, 0));
+		append(&b, sum, sizeof(sum), false);
+		digest_free(d);
+	}
+	put_frame(&b, 'S', body, sizeof(body));
+	assert_int_equal(unpack(&out, MEMORY, b.data, b.bytes, 1000, err,
+				sizeof(err)), -EBADMSG);
+	assert_non_null(strstr(err, "unknown type 0x53"));
+	free(b.data);
 }
 
 /* A packed payload says how many records it has; one more or less is a lie,
@@ -749,6 +964,8 @@ int main(void)
 		cmocka_unit_test(a_legacy_image_is_named_as_such),
 		cmocka_unit_test(unpacking_gives_the_same_bytes),
 		cmocka_unit_test(an_epoch_of_unchanged_pages_is_small),
+		cmocka_unit_test(state_costs_what_changed),
+		cmocka_unit_test(state_of_any_length),
 		cmocka_unit_test(a_page_may_come_twice_in_a_record),
 		cmocka_unit_test(each_checkpoint_is_flushed),
 		cmocka_unit_test(cut_off_anywhere_it_is_kept_as_it_is),
@@ -756,7 +973,9 @@ int main(void)
 		cmocka_unit_test(each_damaged_bit_is_found),
 		cmocka_unit_test(more_memory_than_allowed_is_refused),
 		cmocka_unit_test(the_example_of_the_manual),
+		cmocka_unit_test(version_1_is_still_unpacked),
 		cmocka_unit_test(hostile_frames_are_refused),
+		cmocka_unit_test(no_more_of_an_epoch_than_is_remembered),
 		cmocka_unit_test(another_number_of_records_than_said_is_refused),
 		cmocka_unit_test(more_pages_than_a_record_may_name_are_refused),
 		cmocka_unit_test(a_frame_longer_than_any_is_refused_at_once),
