@@ -53,6 +53,12 @@ static inline size_t xrle_bound(void)
 int xrle_encode(uint8_t *dst, size_t cap, const uint8_t *old,
 		const uint8_t *new);
 
+/* The same, and where the pages differ: bit i of *changed is set when the bytes
+ * from XRLE_BLOCK_BYTES * i on do.  Also with -ENOSPC. */
+#define XRLE_BLOCK_BYTES 64
+int xrle_encode_changed(uint8_t *dst, size_t cap, const uint8_t *old,
+			const uint8_t *new, uint64_t *changed);
+
 /*
  * Apply the delta src[0..len) to `page`, which holds the old content.
  *
@@ -71,7 +77,7 @@ int xrle_decode(uint8_t *page, const uint8_t *src, size_t len);
 struct xrle_impl {
 	const char *name; /* "scalar", "sse2", "avx2", "avx512bw" */
 	int (*encode)(uint8_t *dst, size_t cap, const uint8_t *old,
-		      const uint8_t *new);
+		      const uint8_t *new, uint64_t *changed);
 	int (*decode)(uint8_t *page, const uint8_t *src, size_t len);
 	void (*copy)(uint8_t *dst, const uint8_t *src); /* page_copy() */
 };

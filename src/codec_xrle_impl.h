@@ -21,7 +21,7 @@
 
 #include "codec_xrle.h"
 
-#define BLOCK_BYTES 64
+#define BLOCK_BYTES XRLE_BLOCK_BYTES
 #define BLOCKS (REMUS_PAGE_SIZE / BLOCK_BYTES)
 /* Of each of the next two pages, by measurement: at once, and for each block
  * whose runs are written. */
@@ -205,7 +205,7 @@ static inline void fetch_next(const uint8_t *old, const uint8_t *new, size_t at,
 }
 
 static inline int encode(uint8_t *dst, size_t cap, const uint8_t *old,
-			 const uint8_t *new)
+			 const uint8_t *new, uint64_t *changed)
 {
 	struct xrle_out o = {.at = dst, .limit = dst + cap, .old = old,
 			     .new = new};
@@ -213,6 +213,7 @@ static inline int encode(uint8_t *dst, size_t cap, const uint8_t *old,
 	unsigned int start = 0, open = 0;
 	size_t fetched = NEXT_BYTES;
 
+	*changed = blocks;
 	if (blocks != 0)
 		fetch_next(old, new, 0, NEXT_BYTES);
 	for (; blocks != 0; blocks &= blocks - 1) {

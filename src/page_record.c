@@ -20,8 +20,6 @@
 #define PROBES_NEXT 2
 #define FIRST_PROBE 2056
 #define SECOND_PROBE 40
-/* A longer delta costs more than the copy of a page that is at hand. */
-#define UPDATE_MAX 64
 
 enum { AT_HEADER = 0, AT_FIRST, AT_RECORD, FAILED };
 
@@ -98,12 +96,11 @@ static int put_delta(struct page_writer *w, uint8_t *p, const uint8_t *old,
 		return -ENOSPC;
 	}
 	/* Behind one byte of length: most deltas need no more. */
-	r = xrle_encode(p + 1, w->delta_max, old, new);
+	r = xrle_encode_changed(p + 1, w->delta_max, old, new, &w->changed);
 	if (r <= 0)
 		return r;
 	if (r >= 0x80)
 		memmove(p + 2, p + 1, (size_t)r);
-	w->delta_bytes = (size_t)r;
 	return (int)varint_put(p, (uint64_t)r) + r;
 }
 
@@ -176,11 +173,15 @@ void page_writer_update(const struct page_writer *w, uint8_t *page,
 {
 	if (w->last == PAGE_SAME)
 		return;
-	if (w->last == PAGE_DELTA && w->delta_bytes < UPDATE_MAX &&
-	    xrle_decode(page, w->buf + w->used - w->delta_bytes,
-			w->delta_bytes) == 0)
+	if (w->last != PAGE_DELTA) {
+		page_copy(page, new);
 		return;
-	page_copy(page, new);
+	}
+	for (uint64_t left = w->changed; left != 0; left &= left - 1) {
+		size_t at = XRLE_BLOCK_BYTES * (size_t)__builtin_ctzll(left);
+
+		memcpy(page + at, new + at, XRLE_BLOCK_BYTES);
+	}
 }
 
 void page_reader_init(struct page_reader *r, const uint8_t *buf, size_t len,

@@ -60,7 +60,7 @@ struct page_writer {
 	size_t cap, used;
 	size_t delta_max;
 	enum page_kind last;  /* of the last page */
-	size_t delta_bytes;   /* if DELTA: the last of buf[0..used) */
+	uint64_t changed;     /* if DELTA: which of its blocks */
 	bool rewritten;		      /* the last page was */
 	gfn_t next;		      /* lowest gfn that may come */
 	uint64_t records[PAGE_KINDS], first;

@@ -230,13 +230,14 @@ static void run_delta(size_t impl, size_t from, size_t to)
 {
 	size_t n;
 	const struct xrle_impl *const *all = xrle_impls(&n);
+	uint64_t changed;
 
 	if (impl >= n)
 		return;
 	for (size_t i = from; i < to; i++)
 		sink += (uint64_t)all[impl]->encode(
 			scratch + i % 16 * 2 * REMUS_PAGE_SIZE, PAGE_DELTA_MAX,
-			page_at(olds, i), page_at(news, i));
+			page_at(olds, i), page_at(news, i), &changed);
 }
 
 static void run_delta_0(size_t from, size_t to)

@@ -71,11 +71,13 @@ static int encode_all_ways(uint8_t *dst, size_t cap, const uint8_t *old,
 	size_t n;
 	const struct xrle_impl *const *all = xrle_impls(&n);
 	uint8_t other[XRLE_BOUND];
-	int rc = all[0]->encode(dst, cap, old, new);
+	uint64_t changed, same;
+	int rc = all[0]->encode(dst, cap, old, new, &changed);
 
 	CHECK(rc == -ENOSPC || (rc >= 0 && (size_t)rc <= cap));
 	for (size_t i = 1; i < n; i++) {
-		CHECK(all[i]->encode(other, cap, old, new) == rc);
+		CHECK(all[i]->encode(other, cap, old, new, &same) == rc);
+		CHECK(same == changed);
 		CHECK(rc <= 0 || memcmp(dst, other, (size_t)rc) == 0);
 	}
 	return rc;

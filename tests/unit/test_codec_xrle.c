@@ -104,17 +104,25 @@ static void check_pair(const uint8_t *old_, const uint8_t *new_)
 	uint8_t want[PAGE * 2], *old = guarded(0, PAGE), *new = guarded(1, PAGE);
 	size_t n, bytes = naive_encode(want, old_, new_);
 	const struct xrle_impl *const *all = impls(&n);
+	uint64_t changed, blocks = 0;
 
 	memcpy(old, old_, PAGE);
 	memcpy(new, new_, PAGE);
 	assert_true(bytes <= xrle_bound());
+	for (size_t at = 0; at < PAGE; at += XRLE_BLOCK_BYTES)
+		blocks |= (uint64_t)(memcmp(old + at, new + at,
+					    XRLE_BLOCK_BYTES) != 0)
+			  << at / XRLE_BLOCK_BYTES;
 	for (size_t i = 0; i < n; i++) {
 		/* exactly as much room as it needs, then one byte less */
 		uint8_t *dst = guarded(2, bytes), *page = guarded(3, PAGE);
 		uint8_t *short_dst;
 
-		assert_int_equal(all[i]->encode(dst, bytes, old, new), bytes);
+		changed = ~blocks;
+		assert_int_equal(all[i]->encode(dst, bytes, old, new, &changed),
+				 bytes);
 		assert_memory_equal(dst, want, bytes);
+		assert_true(changed == blocks);
 		memcpy(page, old, PAGE);
 		assert_int_equal(all[i]->decode(page, dst, bytes),
 				 bytes > 0 ? 0 : -EBADMSG);
@@ -122,12 +130,14 @@ static void check_pair(const uint8_t *old_, const uint8_t *new_)
 		if (bytes == 0)
 			continue;
 		short_dst = guarded(2, bytes - 1);
-		assert_int_equal(all[i]->encode(short_dst, bytes - 1, old, new),
-				 -ENOSPC);
+		changed = ~blocks;
+		assert_int_equal(all[i]->encode(short_dst, bytes - 1, old, new,
+						&changed), -ENOSPC);
+		assert_true(changed == blocks);
 		dst = guarded(2, ROOM);
 		memset(dst + XRLE_BOUND, 0x5c, 64);
-		assert_int_equal(all[i]->encode(dst, XRLE_BOUND, old, new),
-				 bytes);
+		assert_int_equal(all[i]->encode(dst, XRLE_BOUND, old, new,
+						&changed), bytes);
 		assert_memory_equal(dst, want, bytes);
 		for (size_t j = 0; j < 64; j++)
 			assert_int_equal(dst[XRLE_BOUND + j], 0x5c);

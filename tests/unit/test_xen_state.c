@@ -244,12 +244,12 @@ static void records_of(const struct made *m, unsigned int epoch,
 }
 
 static const struct recipe recipes[] = {
-	{ false, false, 3, false, 4, false, false, 1 },
-	{ false, false, 2, false, 4, false, true, 2 },
-	{ false, false, 3, true, 3, false, true, 3 },
-	{ false, false, 2, true, 1, false, false, 4 },
-	{ false, true, 3, true, 4, false, false, 5 },
-	{ true, true, 3, false, 2, false, false, 6 },
+	{ false, false, 3, false, 4, false, false, 1, false },
+	{ false, false, 2, false, 4, false, true, 2, false },
+	{ false, false, 3, true, 3, false, true, 3, false },
+	{ false, false, 2, true, 1, false, false, 4, false },
+	{ false, true, 3, true, 4, false, false, 5, false },
+	{ true, true, 3, false, 2, false, false, 6, false },
 };
 #define RECIPES (sizeof(recipes) / sizeof(*recipes))
 
@@ -515,7 +515,7 @@ static void records_are_bounded(void **state)
 static void a_plain_stream_is_refused(void **state)
 {
 	static const struct recipe plain = { false, false, 3, false, 0, true,
-					     false, 1 };
+					     false, 1, false };
 	struct world w;
 
 	(void)state;
