@@ -4,7 +4,8 @@
  *
  *	bench_codec [--json] [--rounds N] CAPTURE|fill|same...
  *
- * CAPTURE is a file of bench_capture; "fill" are pages rewritten with noise and
+ * CAPTURE is a file of bench_capture, or a stream of Xen's Remus (of it what comes
+ * behind the first epoch, and is known by then); "fill" are pages rewritten with noise and
  * "same" pages that did not change, both made here.  Asserts nothing about
  * time; fails when a page does not come out as it went in.
  *
@@ -20,17 +21,22 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#include <lz4.h>
 #include <zstd.h>
 
 #include "capture_file.h"
 #include "codec_xrle.h"
 #include "page_pack.h"
 #include "page_record.h"
+#include "stream_frame.h"
+#include "stream_parse.h"
 #include "wire.h"
 
 #define CHUNK 256u /* pages: SENDER_SLICE_PAGES */
 #define PAGES_MAX 16384u
 #define MADE 8192u
+#define GUEST_PAGES (1u << 20)
 #define PAYLOADS 16u /* of a chunk, at most */
 
 /* What a chunk was encoded to. */
@@ -105,6 +111,67 @@ static void add_page(uint64_t gfn, const uint8_t *old, const uint8_t *new)
 	pages++;
 }
 
+/* The guest of a stream: what its pages were last. */
+static uint8_t *known[GUEST_PAGES];
+static uint64_t named[STREAM_PFNS_MAX], came; /* by the record we are in */
+
+static void page_came(uint64_t gfn, const uint8_t *new)
+{
+	if (gfn >= GUEST_PAGES)
+		return;
+	if (known[gfn] == NULL)
+		known[gfn] = take(REMUS_PAGE_SIZE);
+	else if (epochs > 0)
+		add_page(gfn, known[gfn], new);
+	memcpy(known[gfn], new, REMUS_PAGE_SIZE);
+}
+
+static int on_event(void *ctx, const struct stream_event *ev)
+{
+	uint64_t n = 0;
+
+	(void)ctx;
+	if (ev->kind == STREAM_PAGE_DATA) {
+		for (uint32_t i = 0; i < ev->pfns; i++) {
+			uint64_t pfn = stream_get64(ev->data +
+						    STREAM_PAGE_HEAD +
+						    8 * (size_t)i);
+
+			if (stream_pfn_has_data(pfn))
+				named[n++] = pfn & STREAM_PFN_MASK;
+		}
+		came = 0;
+	}
+	if (ev->kind == STREAM_PAGES)
+		for (uint32_t i = 0; i < ev->pages; i++)
+			page_came(named[came++], ev->data +
+					       (size_t)i * REMUS_PAGE_SIZE);
+	epochs += ev->kind == STREAM_CHECKPOINT;
+	return 0;
+}
+
+static void load_stream(const char *path)
+{
+	struct stream_parser *p = stream_parser_new(on_event, NULL);
+	FILE *f = fopen(path, "r");
+	size_t n;
+
+	if (f == NULL || p == NULL)
+		die(path);
+	while ((n = fread(scratch, 1, REMUS_PAGE_SIZE, f)) > 0)
+		if (stream_parser_feed(p, scratch, n) < 0) {
+			fprintf(stderr, "bench_codec: %s: %s\n", path,
+				stream_parser_error(p));
+			exit(1);
+		}
+	fclose(f);
+	stream_parser_free(p);
+	for (size_t i = 0; i < GUEST_PAGES; i++) {
+		free(known[i]);
+		known[i] = NULL;
+	}
+}
+
 static void load(const char *path)
 {
 	static struct capture_page p;
@@ -112,8 +179,10 @@ static void load(const char *path)
 	FILE *f = capture_open(path, &h);
 	uint64_t n;
 
-	if (f == NULL)
-		die(path);
+	if (f == NULL) {
+		load_stream(path);
+		return;
+	}
 	while (fread(&n, sizeof(n), 1, f) == 1)
 		for (epochs++; n > 0; n--) {
 			if (fread(&p, sizeof(p), 1, f) != 1)
@@ -260,8 +329,8 @@ static void run_delta_3(size_t from, size_t to)
 	run_delta(3, from, to);
 }
 
-/* For comparison: the bare XOR, and the new pages, by zstd -1. */
-static size_t zstd_bytes;
+/* For comparison: the bare XOR, and the new pages, by zstd -1 and by lz4. */
+static size_t zstd_bytes, lz4_bytes;
 
 static void run_zstd(const uint8_t *src, size_t len)
 {
@@ -271,7 +340,16 @@ static void run_zstd(const uint8_t *src, size_t len)
 					len, 1);
 }
 
-static void run_xor_zstd(size_t from, size_t to)
+static void run_lz4(const uint8_t *src, size_t len)
+{
+	char *dst = (char *)scratch + (size_t)CHUNK * REMUS_PAGE_SIZE;
+
+	lz4_bytes += (size_t)LZ4_compress_default((const char *)src, dst,
+						  (int)len,
+						  LZ4_compressBound((int)len));
+}
+
+static size_t xor_pages(size_t from, size_t to)
 {
 	size_t len = (to - from) * REMUS_PAGE_SIZE;
 	uint64_t *x = (uint64_t *)(void *)scratch;
@@ -280,7 +358,17 @@ static void run_xor_zstd(size_t from, size_t to)
 
 	for (size_t i = 0; i < len / 8; i++)
 		x[i] = a[i] ^ b[i];
-	run_zstd(scratch, len);
+	return len;
+}
+
+static void run_xor_zstd(size_t from, size_t to)
+{
+	run_zstd(scratch, xor_pages(from, to));
+}
+
+static void run_xor_lz4(size_t from, size_t to)
+{
+	run_lz4(scratch, xor_pages(from, to));
 }
 
 static void run_plain_zstd(size_t from, size_t to)
@@ -288,12 +376,17 @@ static void run_plain_zstd(size_t from, size_t to)
 	run_zstd(page_at(news, from), (to - from) * REMUS_PAGE_SIZE);
 }
 
+static void run_plain_lz4(size_t from, size_t to)
+{
+	run_lz4(page_at(news, from), (to - from) * REMUS_PAGE_SIZE);
+}
+
 enum { LIMIT, MEMCPY, DELTA_0, DELTA_1, DELTA_2, DELTA_3, FAST, TIGHT, XOR_ZSTD,
-       ZSTD, FAST_DECODE, TIGHT_DECODE, CONTESTANTS };
+       ZSTD, XOR_LZ4, LZ4, FAST_DECODE, TIGHT_DECODE, CONTESTANTS };
 static contestant *const run[CONTESTANTS] = {
 	run_limit, run_memcpy, run_delta_0, run_delta_1, run_delta_2,
 	run_delta_3, run_fast, run_tight, run_xor_zstd, run_plain_zstd,
-	run_decode, run_decode,
+	run_xor_lz4, run_plain_lz4, run_decode, run_decode,
 };
 static double seconds[CONTESTANTS];
 
@@ -351,12 +444,12 @@ static double ratio_of(const struct encoded *e)
 	return ratio(bytes);
 }
 
-static double zstd_ratio(contestant *c)
+static double plain_ratio(contestant *c, size_t *bytes)
 {
-	zstd_bytes = 0;
+	*bytes = 0;
 	for (size_t i = 0; i < pages; i += CHUNK)
 		c(i, i + CHUNK < pages ? i + CHUNK : pages);
-	return ratio(zstd_bytes);
+	return ratio(*bytes);
 }
 
 /* A page as QEMU's xbzrle would have it: lengths of equal and of changed bytes
@@ -434,7 +527,8 @@ static double of_limit(int c)
 
 static bool bench(const char *what, bool json)
 {
-	double xor_ratio, plain_ratio, xbzrle, bare;
+	double zstd_ratio, xor_zstd_ratio, lz4_ratio, xor_lz4_ratio;
+	double xbzrle, bare;
 	bool right;
 
 	pages = epochs = 0;
@@ -452,30 +546,36 @@ static bool bench(const char *what, bool json)
 	right = round_trip(fast) && round_trip(tight);
 	xbzrle = xbzrle_ratio();
 	bare = bare_ratio();
-	xor_ratio = zstd_ratio(run_xor_zstd);
-	plain_ratio = zstd_ratio(run_plain_zstd);
+	xor_zstd_ratio = plain_ratio(run_xor_zstd, &zstd_bytes);
+	zstd_ratio = plain_ratio(run_plain_zstd, &zstd_bytes);
+	xor_lz4_ratio = plain_ratio(run_xor_lz4, &lz4_bytes);
+	lz4_ratio = plain_ratio(run_plain_lz4, &lz4_bytes);
 	what = strrchr(what, '/') != NULL ? strrchr(what, '/') + 1 : what;
 	printf(json ? "{\"file\": \"%s\", \"epochs\": %llu, \"pages\": %llu, "
 		      "\"limit_gbs\": %.2f, \"memcpy_gbs\": %.2f, "
 		      "\"scalar\": %.2f, \"sse2\": %.2f, \"avx2\": %.2f, "
 		      "\"avx512bw\": %.2f, \"fast\": %.2f, \"tight\": %.2f, "
 		      "\"xor_zstd\": %.2f, \"zstd\": %.2f, "
+		      "\"xor_lz4\": %.2f, \"lz4\": %.2f, "
 		      "\"fast_decode\": %.2f, \"tight_decode\": %.2f, "
 		      "\"raw_memcpy\": %.2f, \"fast_ratio\": %.2f, "
 		      "\"bare_ratio\": %.2f, \"tight_ratio\": %.2f, "
 		      "\"xbzrle_ratio\": %.2f, "
 		      "\"xor_zstd_ratio\": %.2f, \"zstd_ratio\": %.2f, "
+		      "\"xor_lz4_ratio\": %.2f, \"lz4_ratio\": %.2f, "
 		      "\"roundtrip\": %s}\n"
 		    : "%s %llu %llu %.2f %.2f %.2f %.2f %.2f %.2f %.2f %.2f "
-		      "%.2f %.2f %.2f %.2f %.2f %.1f %.1f %.1f %.1f %.1f %.1f "
-		      "%s\n",
+		      "%.2f %.2f %.2f %.2f %.2f %.2f %.2f %.1f %.1f %.1f "
+		      "%.1f %.1f %.1f %.1f %.1f %s\n",
 	       what, (unsigned long long)epochs, (unsigned long long)pages,
 	       gbs(LIMIT), gbs(MEMCPY), of_limit(DELTA_0), of_limit(DELTA_1),
 	       of_limit(DELTA_2), of_limit(DELTA_3), of_limit(FAST),
 	       of_limit(TIGHT), of_limit(XOR_ZSTD), of_limit(ZSTD),
+	       of_limit(XOR_LZ4), of_limit(LZ4),
 	       of_limit(FAST_DECODE), of_limit(TIGHT_DECODE),
 	       seconds[MEMCPY] / seconds[FAST], ratio_of(fast),
-	       bare, ratio_of(tight), xbzrle, xor_ratio, plain_ratio,
+	       bare, ratio_of(tight), xbzrle, xor_zstd_ratio, zstd_ratio,
+	       xor_lz4_ratio, lz4_ratio,
 	       right ? "true" : "false");
 	fflush(stdout);
 	return right;

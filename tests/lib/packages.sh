@@ -18,6 +18,7 @@ PACKAGES_LAB="iproute2 util-linux procps kmod cpio busybox-static redis-tools ip
 PACKAGES_CLUSTER="corosync pacemaker pacemaker-cli-utils pcs crmsh
 	resource-agents tcpdump"
 PACKAGES_QNETD="corosync-qnetd corosync-qdevice"
+PACKAGES_BENCH="liblz4-dev"
 PACKAGES_XEN="mmdebstrap dpkg-dev flex bison openssh-client python3"
 PACKAGES_CHECK="clang llvm libclang-rt-14-dev valgrind shellcheck mandoc
 	tcpdump nftables resource-agents libxml2-utils openssl python3"
@@ -82,6 +83,7 @@ packages_need() {
 		lab) list+=" $PACKAGES_LAB" ;;
 		cluster) list+=" $PACKAGES_CLUSTER" ;;
 		qnetd) list+=" $PACKAGES_QNETD" ;;
+		bench) list+=" $PACKAGES_BENCH" ;;
 		xen) list+=" $PACKAGES_XEN" ;;
 		check) list+=" $PACKAGES_CHECK" ;;
 		*) echo "packages_need: no group '$group'" >&2; return 1 ;;

@@ -7,7 +7,8 @@
 #                                       where it just was
 #   capture_save HOST FILE              an `xl save` image; the guest lives on
 #   capture_kind HOST KIND FILE         idle (its guest stays), save, redis (with
-#                                       a client that writes) or memory
+#                                       a client that writes), text (with one
+#                                       that writes English) or memory
 #   capture_check FILE                  remus-stream and Xen's own verifier, on
 #                                       it, packed and unpacked, whole and torn
 #
@@ -39,6 +40,20 @@ capture_save() {
 	xen_on "$1" rm /var/tmp/capture </dev/null
 }
 
+# Pieces of 12 KB, about ten a second.
+capture_text() {
+	cat /usr/share/common-licenses/{GPL-2,GPL-3} |
+		head -c 32000 >"$LAB_DIR/text"
+	# shellcheck disable=SC2016 # expands there
+	host_spawn client load bash -c '
+		while :; do
+			head -c $((12000 + RANDOM % 20000)) "$0" | tail -c 12000 |
+				timeout 30 redis-cli -h "$1" -x \
+					set "t$((RANDOM % 200))"
+			sleep 0.1
+		done' "$LAB_DIR/text" "$XEN_VM_IP"
+}
+
 capture_kind() {
 	local host=$1 kind=$2 file=$3 load=
 	[ "$kind" != memory ] || load=4000,16
@@ -46,15 +61,18 @@ capture_kind() {
 	if [ -n "$load" ] || [ "$(xen_guests "$host")" != "$XEN_VM" ]; then
 		XEN_LOAD=$load xen_create "$host"
 	fi
-	if [ "$kind" = redis ]; then
-		host_spawn client load redis-benchmark -h "$XEN_VM_IP" -c 4 -d 64 \
-			-r 20000 -n 100000000 -t set -q
-	fi
+	case $kind in
+	redis) host_spawn client load redis-benchmark -h "$XEN_VM_IP" -c 4 \
+		-d 64 -r 20000 -n 100000000 -t set -q ;;
+	text) capture_text ;;
+	esac
 	case $kind in
 	save) capture_save "$host" "$file" ;;
 	*) capture_remus "$host" "$file" "${CAPTURE_SECONDS:-20}" ;;
 	esac
-	[ "$kind" != redis ] || host_signal client load KILL
+	case $kind in
+	redis | text) host_signal client load KILL ;;
+	esac
 	wait_until 30 xen_answers || die "the guest did not outlive it"
 	[ "$kind" = idle ] || xen_destroy "$host"
 }
