@@ -308,6 +308,12 @@ score_is_known() {
 	! has_told_score || ! ask_score || [ "$known" = "$told_score" ]
 }
 
+# Pacemaker's attribute manager may have it still, or not.
+tell_score_anew() {
+	ocf_promotion_score --update="$told_score" >/dev/null 2>&1
+	remind
+}
+
 # Whoever is to be demoted for want of a score tells it anew.  Pacemaker hears of
 # it before the answer to this notification, drops what it was about, and thinks
 # again.
@@ -316,12 +322,7 @@ await_score() {
 	ocf_log warn "$NAME: the cluster has lost the score of $SELF, and would" \
 		"demote it: telling it anew"
 	end=$(($(now_s) + SCORE_S))
-	until
-		# Pacemaker's attribute manager may have it still, or not.
-		ocf_promotion_score --update="$told_score" >/dev/null 2>&1
-		remind
-		score_is_known
-	do
+	until tell_score_anew; score_is_known; do
 		[ "$(now_s)" -lt "$end" ] || return 0
 		sleep 0.2
 	done
@@ -338,8 +339,7 @@ assure_score() {
 	ask_score && [ -z "$known" ] || return 0
 	ocf_log warn "$NAME: the cluster has lost the score of $SELF:" \
 		"telling it anew"
-	ocf_promotion_score --update="$told_score" >/dev/null 2>&1
-	remind
+	tell_score_anew
 }
 
 tell() { # ATTRIBUTE VALUE [DELAY]
