@@ -10,7 +10,6 @@
 # KIND, or KIND2s: an epoch each 2 s instead of 500 ms
 stream_captures() {
 	local name
-	. "$TESTS_DIR/xen/capture.sh"
 	xen_power alpha
 	xen_wait alpha
 	for name in "$@"; do

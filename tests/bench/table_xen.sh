@@ -20,6 +20,7 @@ in_xen() {
 		. "$TESTS_DIR/xen/image.sh"
 		. "$TESTS_DIR/e2e/lib.sh"
 		. "$TESTS_DIR/xen/lib.sh"
+		. "$TESTS_DIR/xen/capture.sh"
 		. "$TESTS_DIR/xen/pair.sh"
 		# shellcheck disable=SC2034 # for lib.sh
 		XEN_ROOT=$PRODUCT_ROOT
@@ -38,17 +39,7 @@ xen_load_begin() {
 	idle | memory) ;;
 	redis) host_spawn client load "$BENCH_BIN/bench_load" "$XEN_VM_IP" \
 		6379 400 2000 64 ;;
-	text)
-		cat /usr/share/common-licenses/{GPL-2,GPL-3} |
-			head -c 32000 >"$LAB_DIR/text"
-		# shellcheck disable=SC2016 # expands there
-		host_spawn client load bash -c '
-			while :; do
-				head -c $((12000 + RANDOM % 20000)) "$0" |
-					tail -c 12000 | timeout 30 redis-cli \
-					-h "$1" -x set "t$((RANDOM % 200))"
-				sleep 0.1
-			done' "$LAB_DIR/text" "$XEN_VM_IP" ;;
+	text) capture_text ;;
 	esac
 }
 
