@@ -113,17 +113,12 @@ static const struct xrle_impl *best(void)
 }
 
 int xrle_encode(uint8_t *dst, size_t cap, const uint8_t *old,
-		const uint8_t *new)
+		const uint8_t *new, uint64_t *changed)
 {
-	uint64_t changed;
+	uint64_t unused;
 
-	return best()->encode(dst, cap, old, new, &changed);
-}
-
-int xrle_encode_changed(uint8_t *dst, size_t cap, const uint8_t *old,
-			const uint8_t *new, uint64_t *changed)
-{
-	return best()->encode(dst, cap, old, new, changed);
+	return best()->encode(dst, cap, old, new,
+			      changed != NULL ? changed : &unused);
 }
 
 int xrle_decode(uint8_t *page, const uint8_t *src, size_t len)

@@ -28,6 +28,7 @@
 #define XRLE_BOUND (REMUS_PAGE_SIZE + 3)
 /* The shortest delta: one byte changed. */
 #define XRLE_MIN 3
+#define XRLE_BLOCK_BYTES 64
 
 static inline size_t xrle_bound(void)
 {
@@ -43,6 +44,9 @@ static inline size_t xrle_bound(void)
  *   -ENOSPC   the delta is longer than cap; dst[0..cap) is unspecified.  Give
  *             as cap the longest delta that is a gain, and send the page raw.
  *
+ * In all cases bit i of *changed (may be NULL) is set when the XRLE_BLOCK_BYTES
+ * from XRLE_BLOCK_BYTES * i on differ.
+ *
  * With cap >= XRLE_BOUND it never returns -ENOSPC.  dst must not overlap old
  * or new; old and new may be the same page.
  *
@@ -51,13 +55,7 @@ static inline size_t xrle_bound(void)
  * written), but the delta may be one that no decoder accepts.
  */
 int xrle_encode(uint8_t *dst, size_t cap, const uint8_t *old,
-		const uint8_t *new);
-
-/* The same, and where the pages differ: bit i of *changed is set when the bytes
- * from XRLE_BLOCK_BYTES * i on do.  Also with -ENOSPC. */
-#define XRLE_BLOCK_BYTES 64
-int xrle_encode_changed(uint8_t *dst, size_t cap, const uint8_t *old,
-			const uint8_t *new, uint64_t *changed);
+		const uint8_t *new, uint64_t *changed);
 
 /*
  * Apply the delta src[0..len) to `page`, which holds the old content.
@@ -73,7 +71,7 @@ int xrle_encode_changed(uint8_t *dst, size_t cap, const uint8_t *old,
  */
 int xrle_decode(uint8_t *page, const uint8_t *src, size_t len);
 
-/* Same contracts as above, one CPU feature set each. */
+/* Same contracts as above, one CPU feature set each; changed is not NULL. */
 struct xrle_impl {
 	const char *name; /* "scalar", "sse2", "avx2", "avx512bw" */
 	int (*encode)(uint8_t *dst, size_t cap, const uint8_t *old,

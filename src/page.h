@@ -13,11 +13,35 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define REMUS_PAGE_SHIFT 12
 #define REMUS_PAGE_SIZE ((size_t)1 << REMUS_PAGE_SHIFT)
 
 typedef uint64_t gfn_t;
+
+/* Of other bytes than memory, in blocks of a page's size. */
+static inline size_t page_blocks(size_t bytes)
+{
+	return (bytes + REMUS_PAGE_SIZE - 1) / REMUS_PAGE_SIZE;
+}
+
+/* The block that has data[0..bytes), at most a page, and zeroes behind it. */
+static inline const uint8_t *page_padded(uint8_t *block, const uint8_t *data,
+					 size_t bytes)
+{
+	memcpy(block, data, bytes);
+	memset(block + bytes, 0, REMUS_PAGE_SIZE - bytes);
+	return block;
+}
+
+/* The block at data, of which `left` bytes are there: in place when it is whole,
+ * else padded in scratch. */
+static inline const uint8_t *page_block(uint8_t *scratch, const uint8_t *data,
+					size_t left)
+{
+	return left >= REMUS_PAGE_SIZE ? data : page_padded(scratch, data, left);
+}
 
 /* A bitmap of pages: `words` holds bitmap_words(npages) 64-bit words, bit
  * (gfn % 64) of word (gfn / 64).  Bits at and above npages are always 0. */

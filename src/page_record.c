@@ -96,7 +96,7 @@ static int put_delta(struct page_writer *w, uint8_t *p, const uint8_t *old,
 		return -ENOSPC;
 	}
 	/* Behind one byte of length: most deltas need no more. */
-	r = xrle_encode_changed(p + 1, w->delta_max, old, new, &w->changed);
+	r = xrle_encode(p + 1, w->delta_max, old, new, &w->changed);
 	if (r <= 0)
 		return r;
 	if (r >= 0x80)

@@ -217,8 +217,7 @@ int receiver_output(struct receiver *r, const uint8_t *payload, size_t len)
 static bool device_fits(const struct receiver *r, uint64_t bytes)
 {
 	return bytes <= CAPTURE_DEVICE_MAX &&
-	       (bytes + REMUS_PAGE_SIZE - 1) / REMUS_PAGE_SIZE ==
-		       r->device.blocks;
+	       page_blocks((size_t)bytes) == r->device.blocks;
 }
 
 bool receiver_matches(struct receiver *r, const struct wire_end *end,

@@ -10,8 +10,7 @@
  * from one epoch to the next little of it changes. */
 static uint64_t device_blocks(const struct sender *s)
 {
-	return (s->capture->device_bytes + REMUS_PAGE_SIZE - 1) /
-	       REMUS_PAGE_SIZE;
+	return page_blocks(s->capture->device_bytes);
 }
 
 static bool keep_device_blocks(struct sender *s, uint64_t blocks)
@@ -31,13 +30,9 @@ static bool keep_device_blocks(struct sender *s, uint64_t blocks)
 static const uint8_t *device_block(struct sender *s, uint64_t i)
 {
 	size_t at = (size_t)i * REMUS_PAGE_SIZE;
-	size_t n = s->capture->device_bytes - at;
 
-	if (n >= REMUS_PAGE_SIZE)
-		return s->capture->device + at;
-	memcpy(s->scratch, s->capture->device + at, n);
-	memset(s->scratch + n, 0, REMUS_PAGE_SIZE - n);
-	return s->scratch;
+	return page_block(s->scratch, s->capture->device + at,
+			  s->capture->device_bytes - at);
 }
 
 static void fill_frame_of_device(struct sender *s, bool keep)

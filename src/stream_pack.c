@@ -20,6 +20,10 @@
 /* Page records worth a frame. */
 #define PAYLOAD_BYTES ((size_t)256 << 10)
 
+_Static_assert(STREAM_BYTES_MAX <= STREAM_STATE_BYTES &&
+		       STREAM_STATE_BODY_MAX <= PAYLOAD_BYTES,
+	       "what is gathered goes into one frame, and its body fits");
+
 struct stream_packer {
 	struct stream_parser *parser;
 	enum stream_mode mode;

@@ -97,19 +97,6 @@ void stream_state_checkpoint(struct stream_state *s)
 	s->bytes = 0;
 }
 
-static size_t blocks(size_t bytes)
-{
-	return (bytes + REMUS_PAGE_SIZE - 1) / REMUS_PAGE_SIZE;
-}
-
-/* What is left of a block, and zeroes. */
-static const uint8_t *padded(uint8_t *block, const uint8_t *data, size_t bytes)
-{
-	memcpy(block, data, bytes);
-	memset(block + bytes, 0, REMUS_PAGE_SIZE - bytes);
-	return block;
-}
-
 size_t stream_state_pack(struct stream_state *s, struct page_packer *p,
 			 uint8_t *dst, uint8_t *scratch, const uint8_t *data,
 			 size_t bytes)
@@ -126,18 +113,12 @@ size_t stream_state_pack(struct stream_state *s, struct page_packer *p,
 	old = s->last + s->bytes;
 	page_writer_init(&w, p != NULL ? scratch : dst + STREAM_STATE_HEAD,
 			 STREAM_STATE_BODY_MAX - STREAM_STATE_HEAD);
-	for (size_t i = 0, at = 0; at < bytes; i++, at += REMUS_PAGE_SIZE) {
-		size_t left = bytes - at;
-		bool whole = left >= REMUS_PAGE_SIZE;
-
+	for (size_t i = 0, at = 0; at < bytes; i++, at += REMUS_PAGE_SIZE)
 		if (page_writer_add(&w, i,
-				    whole ? old + at
-					  : padded(s->old_tail, old + at, left),
-				    whole ? data + at
-					  : padded(s->new_tail, data + at, left),
+				    page_block(s->old_tail, old + at, bytes - at),
+				    page_block(s->new_tail, data + at, bytes - at),
 				    PAGE_ALLOW_ALL, NULL) < 0)
 			return 0;
-	}
 	n = page_writer_bytes(&w);
 	if (p != NULL) {
 		r = page_pack_written(p, dst + STREAM_STATE_HEAD, &w);
@@ -170,14 +151,14 @@ static int make(struct stream_state *s, const struct page_payload *payload,
 	size_t at = 0;
 	int rc;
 
-	page_reader_init(&r, payload->data, payload->bytes, blocks(bytes));
+	page_reader_init(&r, payload->data, payload->bytes, page_blocks(bytes));
 	while ((rc = page_reader_next(&r, &rec)) == 1) {
 		size_t left = bytes - at;
 
 		if (rec.gfn != records++)
 			return -EBADMSG;
 		left = left < REMUS_PAGE_SIZE ? left : REMUS_PAGE_SIZE;
-		padded(to + at, old + at, left);
+		page_padded(to + at, old + at, left);
 		if (page_record_apply(&rec, to + at) < 0)
 			return -EBADMSG;
 		at += left;
@@ -185,7 +166,7 @@ static int make(struct stream_state *s, const struct page_payload *payload,
 	/* Every block, and nothing behind the last. */
 	if (rc < 0 || at != bytes ||
 	    (payload->records != 0 && payload->records != records) ||
-	    !is_zero(to + at, blocks(bytes) * REMUS_PAGE_SIZE - bytes))
+	    !is_zero(to + at, page_blocks(bytes) * REMUS_PAGE_SIZE - bytes))
 		return -EBADMSG;
 	return 0;
 }
@@ -206,7 +187,7 @@ int stream_state_unpack(struct stream_state *s, struct page_unpacker *u,
 	if (!make_room(s, n))
 		return -ENOMEM;
 	rc = page_unpack(u, body + STREAM_STATE_HEAD, len - STREAM_STATE_HEAD,
-			 blocks(n), &payload);
+			 page_blocks(n), &payload);
 	if (rc == 0)
 		rc = make(s, &payload, s->now + s->bytes, n);
 	if (rc < 0)

@@ -5,9 +5,9 @@
  *	bench_codec [--json] [--rounds N] CAPTURE|fill|same...
  *
  * CAPTURE is a file of bench_capture, or a stream of Xen's Remus (of it what comes
- * behind the first epoch, and is known by then); "fill" are pages rewritten with noise and
- * "same" pages that did not change, both made here.  Asserts nothing about
- * time; fails when a page does not come out as it went in.
+ * behind the first epoch, and is known by then); "fill" are pages rewritten with
+ * noise and "same" pages that did not change, both made here.  Asserts nothing
+ * about time; fails when a page does not come out as it went in.
  *
  * Every contestant goes over all pages, one after the other, again and again;
  * of each 256 pages the least time counts.  So what else the machine does hits
@@ -492,7 +492,7 @@ static double bare_ratio(void)
 
 	for (size_t i = 0; i < pages; i++) {
 		int n = xrle_encode(scratch, PAGE_DELTA_MAX, page_at(olds, i),
-				    page_at(news, i));
+				    page_at(news, i), NULL);
 
 		bytes += n < 0 ? REMUS_PAGE_SIZE : (size_t)n;
 	}

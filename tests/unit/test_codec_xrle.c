@@ -162,7 +162,8 @@ static void golden_vectors(void **state)
 		if (e->d_name[0] == '.' || !golden_load(&g, e->d_name) ||
 		    g.page_count > 0)
 			continue;
-		assert_int_equal(xrle_encode(out, sizeof(out), g.old, g.new),
+		assert_int_equal(xrle_encode(out, sizeof(out), g.old, g.new,
+					     NULL),
 				 g.data_bytes);
 		assert_memory_equal(out, g.data, g.data_bytes);
 		assert_int_equal(page_equal(g.old, g.new), g.equal);
@@ -239,10 +240,11 @@ static void bound_is_reached_and_holds(void **state)
 	(void)state;
 	memset(old, 0, PAGE);
 	memset(new, 1, PAGE);
-	assert_int_equal(xrle_encode(out, sizeof(out), old, new), XRLE_BOUND);
+	assert_int_equal(xrle_encode(out, sizeof(out), old, new, NULL),
+			 XRLE_BOUND);
 	check_pair(old, new);
-	assert_int_equal(xrle_encode(out, 0, old, new), -ENOSPC);
-	assert_int_equal(xrle_encode(out, 0, old, old), 0);
+	assert_int_equal(xrle_encode(out, 0, old, new, NULL), -ENOSPC);
+	assert_int_equal(xrle_encode(out, 0, old, old, NULL), 0);
 	for (size_t first = 0; first < 300; first++) {
 		new[first] = 0;
 		check_pair(old, new);
@@ -322,7 +324,7 @@ static void truncation_at_every_byte(void **state)
 	for (size_t i = 100; i < 4000; i += 130)
 		for (size_t j = 0; j < 1 + i % 9; j++)
 			new[i + j] ^= 0x11;
-	bytes = xrle_encode(delta, sizeof(delta), old, new);
+	bytes = xrle_encode(delta, sizeof(delta), old, new, NULL);
 	assert_true(bytes > 90);
 	for (int n = 0; n < bytes; n++) {
 		uint8_t *s = guarded(0, (size_t)n), again[XRLE_BOUND];
@@ -334,8 +336,8 @@ static void truncation_at_every_byte(void **state)
 			continue;
 		}
 		accepted++;
-		assert_int_equal(xrle_encode(again, sizeof(again), old, page),
-				 n);
+		assert_int_equal(xrle_encode(again, sizeof(again), old, page,
+					     NULL), n);
 		assert_memory_equal(again, delta, (size_t)n);
 	}
 	assert_int_equal(accepted, 30 - 1);
@@ -387,7 +389,7 @@ static void bit_flips(void **state)
 	memcpy(new, old, PAGE);
 	for (size_t i = 7; i < PAGE; i += 200)
 		new[i] ^= 0x3c, new[i + 3] ^= 1, new[i + 9] ^= 0xff;
-	bytes = xrle_encode(delta, sizeof(delta), old, new);
+	bytes = xrle_encode(delta, sizeof(delta), old, new, NULL);
 	assert_true(bytes > 0);
 	for (int bit = 0; bit < 8 * bytes; bit++) {
 		uint8_t *s = guarded(0, (size_t)bytes);

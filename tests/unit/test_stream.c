@@ -415,8 +415,6 @@ static void an_epoch_of_unchanged_pages_is_small(void **state)
 	made_free(&m);
 }
 
-/* Pages named again and again in one record, changed each time, and more of them
- * than a small cache holds: each is given as it was then. */
 /* The bodies of all frames of a type, together. */
 static size_t bytes_of(const struct bytes *packed, uint8_t type)
 {
@@ -532,6 +530,8 @@ static void state_of_any_length(void **state)
 	page_unpacker_free(u);
 }
 
+/* Pages named again and again in one record, changed each time, and more of them
+ * than a small cache holds: each is given as it was then. */
 static void a_page_may_come_twice_in_a_record(void **state)
 {
 	static const uint64_t memories[] = { PAGE_CACHE_BYTES_MIN, MEMORY };
@@ -714,6 +714,17 @@ static void the_example_of_the_manual(void **state)
 	made_free(&m);
 }
 
+/* A header that says it is of this version, its checksum right. */
+static void set_version(uint8_t *header, uint16_t version)
+{
+	struct digest *d = digest_new();
+
+	assert_non_null(d);
+	stream_put16(header + 8, version);
+	stream_put32(header + 20, stream_checksum(d, header, 20, header, 0));
+	digest_free(d);
+}
+
 /* Nobody packs so any more, but files may be old. */
 static void version_1_is_still_unpacked(void **state)
 {
@@ -728,14 +739,10 @@ static void version_1_is_still_unpacked(void **state)
 	assert_int_equal(out.bytes, 40 + 24 + MAKE_PAGE + 8);
 	free(out.data);
 	for (uint16_t version = 0; version < 4; version += 3) {
-		struct digest *d = digest_new();
-
-		stream_put16(old + 8, version);
-		stream_put32(old + 20, stream_checksum(d, old, 20, old, 0));
+		set_version(old, version);
 		assert_int_equal(unpack(&out, MEMORY, old, n, 100, err,
 					sizeof(err)), -EBADMSG);
 		assert_non_null(strstr(err, "another version"));
-		digest_free(d);
 	}
 }
 
@@ -853,16 +860,7 @@ static void no_more_of_an_epoch_than_is_remembered(void **state)
 		free(out.data);
 	}
 	put_pack_header(&b);
-	stream_put16(b.data + 8, 1);
-	b.bytes -= 4;
-	{
-		struct digest *d = digest_new();
-		uint8_t sum[4];
-
-		stream_put32(sum, stream_checksum(d, b.data, 20, b.data, 0));
-		append(&b, sum, sizeof(sum), false);
-		digest_free(d);
-	}
+	set_version(b.data, 1);
 	put_frame(&b, 'S', body, sizeof(body));
 	assert_int_equal(unpack(&out, MEMORY, b.data, b.bytes, 1000, err,
 				sizeof(err)), -EBADMSG);
