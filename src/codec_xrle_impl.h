@@ -25,8 +25,8 @@
 #define BLOCKS (REMUS_PAGE_SIZE / BLOCK_BYTES)
 /* Of each of the next two pages, by measurement: at once, and for each block
  * whose runs are written. */
-#define NEXT_BYTES 512
-#define NEXT_BLOCK_BYTES 256
+#define NEXT_BYTES 256
+#define NEXT_BLOCK_BYTES 128
 
 #ifndef XRLE_WIDE
 #define XRLE_WIDE 16
@@ -130,10 +130,13 @@ static inline uint64_t close_gaps(uint64_t before, uint64_t d, uint64_t after)
 	return d | (l1 & r1) | (l1 & r2) | (l2 & r1);
 }
 
-/* 64 when there are nothing but ones. */
-static inline unsigned int ones_at_bottom(uint64_t x)
+/* Behind the last one of the run of ones that begins at `lowest`, a single bit:
+ * 64 when it is the last bit. */
+static inline unsigned int run_end(uint64_t runs, uint64_t lowest)
 {
-	return ~x == 0 ? 64 : (unsigned int)__builtin_ctzll(~x);
+	uint64_t sum = runs + lowest; /* carried up to there, or out of it */
+
+	return sum != 0 ? (unsigned int)__builtin_ctzll(sum) : BLOCK_BYTES;
 }
 
 /* What block i has of runs, bit by bit.  Of its neighbours two bytes matter;
@@ -159,11 +162,11 @@ static inline bool put_block(struct xrle_out *o, unsigned int base,
 			     uint64_t runs, unsigned int *start,
 			     unsigned int *open)
 {
-	unsigned int first, len;
+	unsigned int len;
 
 	if (*open != 0) {
 		/* goes on here, or ended with its block */
-		len = *open == base ? ones_at_bottom(runs) : 0;
+		len = *open == base && (runs & 1) ? run_end(runs, 1) : 0;
 		*open += len;
 		if (len == BLOCK_BYTES)
 			return true;
@@ -173,16 +176,18 @@ static inline bool put_block(struct xrle_out *o, unsigned int base,
 		runs &= ~(uint64_t)0 << len;
 	}
 	while (runs != 0) {
-		first = (unsigned int)__builtin_ctzll(runs);
-		len = ones_at_bottom(runs >> first);
-		if (first + len == BLOCK_BYTES) {
+		uint64_t lowest = runs & -runs;
+		unsigned int first = (unsigned int)__builtin_ctzll(runs);
+		unsigned int end = run_end(runs, lowest);
+
+		if (end == BLOCK_BYTES) {
 			*start = base + first;
 			*open = base + BLOCK_BYTES;
 			return true;
 		}
-		if (!put_run(o, base + first, base + first + len))
+		if (!put_run(o, base + first, base + end))
 			return false;
-		runs &= ~(uint64_t)0 << (first + len);
+		runs &= runs + lowest;
 	}
 	return true;
 }

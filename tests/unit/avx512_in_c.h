@@ -59,14 +59,88 @@ static inline __m256i _mm256_or_si256(__m256i x, __m256i y)
 	return x;
 }
 
-/* 1: x & y has no bit set */
-static inline int _mm256_testz_si256(__m256i x, __m256i y)
+static inline __m256i _mm256_setzero_si256(void)
 {
-	uint64_t any = 0;
+	return (__m256i){.w = {0}};
+}
 
-	for (unsigned int i = 0; i < 4; i++)
-		any |= x.w[i] & y.w[i];
-	return any == 0;
+static inline int32_t saturated(int32_t v, int32_t max)
+{
+	if (v > max)
+		return max;
+	return v < -max - 1 ? -max - 1 : v;
+}
+
+/* In each half: of x, then of y. */
+static inline __m256i _mm256_packs_epi32(__m256i x, __m256i y)
+{
+	int32_t from[2][8];
+	int16_t to[16];
+
+	memcpy(from[0], &x, sizeof(x));
+	memcpy(from[1], &y, sizeof(y));
+	for (unsigned int i = 0; i < 16; i++)
+		to[i] = (int16_t)saturated(from[i / 4 % 2][i / 8 * 4 + i % 4],
+					   INT16_MAX);
+	memcpy(&x, to, sizeof(x));
+	return x;
+}
+
+static inline __m256i _mm256_packs_epi16(__m256i x, __m256i y)
+{
+	int16_t from[2][16];
+	int8_t to[32];
+
+	memcpy(from[0], &x, sizeof(x));
+	memcpy(from[1], &y, sizeof(y));
+	for (unsigned int i = 0; i < 32; i++)
+		to[i] = (int8_t)saturated(from[i / 8 % 2][i / 16 * 8 + i % 8],
+					  INT8_MAX);
+	memcpy(&x, to, sizeof(x));
+	return x;
+}
+
+/* Bits 0 and 1 of `which` choose the low half, bits 4 and 5 the high one. */
+static inline __m256i _mm256_permute2x128_si256(__m256i x, __m256i y,
+						unsigned int which)
+{
+	const uint64_t halves[4][2] = {
+		{x.w[0], x.w[1]}, {x.w[2], x.w[3]},
+		{y.w[0], y.w[1]}, {y.w[2], y.w[3]},
+	};
+	__m256i v;
+
+	memcpy(v.w, halves[which & 3], sizeof(halves[0]));
+	memcpy(v.w + 2, halves[which >> 4 & 3], sizeof(halves[0]));
+	return v;
+}
+
+static inline __m256i _mm256_cmpeq_epi32(__m256i x, __m256i y)
+{
+	uint32_t a[8], b[8];
+
+	memcpy(a, &x, sizeof(x));
+	memcpy(b, &y, sizeof(y));
+	for (unsigned int i = 0; i < 8; i++)
+		a[i] = a[i] == b[i] ? UINT32_MAX : 0;
+	memcpy(&x, a, sizeof(x));
+	return x;
+}
+
+static inline __m256i _mm256_castsi256_ps(__m256i x)
+{
+	return x;
+}
+
+static inline int _mm256_movemask_ps(__m256i x)
+{
+	uint32_t a[8];
+	uint32_t mask = 0;
+
+	memcpy(a, &x, sizeof(x));
+	for (unsigned int i = 0; i < 8; i++)
+		mask |= a[i] >> 31 << i;
+	return (int)mask;
 }
 
 #endif

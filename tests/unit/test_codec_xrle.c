@@ -213,6 +213,35 @@ static void random_densities(void **state)
 	}
 }
 
+/* Whatever compares more than a byte at once must see each. */
+static void every_bit_is_seen(void **state)
+{
+	uint8_t old[PAGE], new[PAGE], out[XRLE_BOUND];
+	size_t n;
+	const struct xrle_impl *const *all = impls(&n);
+	uint64_t changed;
+
+	(void)state;
+	fill_lcg(old, 1);
+	memcpy(new, old, PAGE);
+	for (size_t bit = 0; bit < PAGE * 8; bit++) {
+		size_t at = bit / 8;
+		uint8_t flip = (uint8_t)(1u << bit % 8);
+
+		new[at] ^= flip;
+		for (size_t i = 0; i < n; i++) {
+			int bytes = all[i]->encode(out, sizeof(out), old, new,
+						   &changed);
+
+			assert_int_equal(bytes, at < 0x80 ? 3 : 4);
+			assert_int_equal(out[bytes - 1], flip);
+			assert_true(changed ==
+				    (uint64_t)1 << at / XRLE_BLOCK_BYTES);
+		}
+		new[at] ^= flip;
+	}
+}
+
 /* Two changes of all small lengths at all distances around each border. */
 static void borders(void **state)
 {
@@ -467,6 +496,7 @@ int main(void)
 		cmocka_unit_test(golden_vectors),
 		cmocka_unit_test(random_changes),
 		cmocka_unit_test(random_densities),
+		cmocka_unit_test(every_bit_is_seen),
 		cmocka_unit_test(borders),
 		cmocka_unit_test(bound_is_reached_and_holds),
 		cmocka_unit_test(malformed_deltas),
