@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <zstd.h>
 
 #include "page_record.h"
@@ -19,23 +20,27 @@
  * pages: short matches and a small table, which stays in the first cache and is
  * cleared for each payload.  Negative levels leave the literals as they are: to
  * code them takes a quarter of the time, and is worth less than short matches.
- * Where nothing much was found, the literals are nearly all there is: then they
- * are coded after all, unless that is too little to pay for the codes.
+ * They are coded after all where nothing much was found and the literals are
+ * nearly all there is, unless that is too little to pay for the codes; and where
+ * there is so much that the link is what takes the time.
  *
- * Of pages rewritten as a whole there is so much that they are what takes the
- * time.  They are packed fast; long matches, which give most of the gain, are
- * found all the same.  What comes the first time waits for the link, no guest
- * for it: there every byte counts.
+ * Of text that was rewritten there is as much, but long matches, which give most
+ * of the gain, are found fast.  What comes the first time waits for the link, no
+ * guest for it: there every byte counts.
  */
 static const struct how {
 	int level, strategy, hash_log, min_match;
 } how_delta = { -1, ZSTD_fast, 9, 4 },
   how_literals = { 1, ZSTD_fast, 9, 6 },
-  how_raw = { -10, 0, 0, 0 },
+  how_text = { -10, 0, 0, 0 },
   how_first = { 1, 0, 0, 0 };
 #define LITTLE ((size_t)12 << 10)
+#define MUCH ((size_t)128 << 10)
 /* version and records */
 #define HEADER_MAX (1 + VARINT_BYTES_MAX)
+/* Of so many words of a page of text few have a byte of 0. */
+#define SAMPLES 16
+#define SAMPLES_ZERO 3
 
 struct page_packer {
 	ZSTD_CCtx *zstd;
@@ -112,14 +117,43 @@ int page_pack(struct page_packer *p, uint8_t *dst, size_t cap,
 	size_t poor = len / 4 * 3;
 	int n;
 
-	if (!set_how(p, &how_delta))
+	if (!set_how(p, len < MUCH ? &how_delta : &how_literals))
 		return -ENOSPC;
 	n = pack(p, dst, cap, payload, len, records);
 	/* With less room than that it would depend on cap what is taken. */
-	if (len < LITTLE || cap < poor || (n > 0 && (size_t)n < poor) ||
-	    !set_how(p, &how_literals))
+	if (len < LITTLE || len >= MUCH || cap < poor ||
+	    (n > 0 && (size_t)n < poor) || !set_how(p, &how_literals))
 		return n;
 	return pack(p, dst, cap, payload, len, records);
+}
+
+/* No text: pointers and small numbers.  (Noise has to be got over fast, too.) */
+static bool is_binary(const uint8_t *page)
+{
+	const uint64_t ones = 0x0101010101010101u;
+	unsigned int zero = 0;
+
+	for (unsigned int i = 0; i < SAMPLES; i++) {
+		uint64_t x;
+
+		/* no stride of theirs: not one field of an array of structs */
+		memcpy(&x, page + i * 264 % REMUS_PAGE_SIZE, sizeof(x));
+		zero += ((x - ones) & ~x & ones << 7) != 0;
+	}
+	return zero > SAMPLES_ZERO;
+}
+
+/* Most of the RAW pages. */
+static bool are_text(const struct page_writer *w)
+{
+	struct page_reader r;
+	struct page_record rec;
+	uint64_t binary = 0;
+
+	page_reader_init(&r, w->buf, page_writer_bytes(w), PAGE_GFN_MAX);
+	while (page_reader_next(&r, &rec) == 1)
+		binary += rec.kind == PAGE_RAW && is_binary(rec.data);
+	return binary <= w->records[PAGE_RAW] / 2;
 }
 
 int page_pack_written(struct page_packer *p, uint8_t *dst,
@@ -127,12 +161,19 @@ int page_pack_written(struct page_packer *p, uint8_t *dst,
 {
 	size_t len = page_writer_bytes(w), cap = len - 1;
 	uint64_t raw = w->records[PAGE_RAW], records = 0;
+	const struct how *how = NULL;
 
 	for (unsigned int k = 0; k < PAGE_KINDS; k++)
 		records += w->records[k];
-	if (raw * REMUS_PAGE_SIZE <= len / 10 * 7)
+	if (raw * REMUS_PAGE_SIZE > len / 10 * 7) {
+		if (w->first > raw / 2)
+			how = &how_first;
+		else if (are_text(w))
+			how = &how_text;
+	}
+	if (how == NULL)
 		return page_pack(p, dst, cap, w->buf, len, records);
-	if (!set_how(p, w->first > raw / 2 ? &how_first : &how_raw))
+	if (!set_how(p, how))
 		return -ENOSPC;
 	return pack(p, dst, cap, w->buf, len, records);
 }

@@ -26,8 +26,8 @@
 #define PAGE_PACK_VERSION 2
 /* By measurement: half a page is where XOR-RLE is no gain any more. */
 #define PAGE_PACK_DELTA_MAX 2048
-/* Records worth packing together; more is no gain either. */
-#define PAGE_PACK_RECORDS_BYTES ((size_t)256 << 10)
+/* Records worth packing together, by measurement. */
+#define PAGE_PACK_RECORDS_BYTES ((size_t)512 << 10)
 
 struct page_packer;
 
@@ -46,9 +46,9 @@ int page_pack(struct page_packer *p, uint8_t *dst, size_t cap,
 	      const uint8_t *payload, size_t len, uint64_t records);
 
 /* The same for what is in a writer, into a dst with room for as many bytes;
- * -ENOSPC when it would not get shorter.  Where seven tenths of it are pages
- * rewritten as a whole, they are packed faster and less tightly: there is so
- * much of them.  Pages that come the first time are not. */
+ * -ENOSPC when it would not get shorter.  Where seven tenths of it are pages that
+ * were rewritten with text, or come the first time, they are packed as these are
+ * packed best. */
 int page_pack_written(struct page_packer *p, uint8_t *dst,
 		      const struct page_writer *w);
 

@@ -398,7 +398,9 @@ static int send_pages(struct sender *s)
 	/* One that had to wait for the threads is gone on with: what ends a
 	 * frame must not depend on how fast they are. */
 	if (s->slice_left == 0)
-		s->slice_left = SENDER_SLICE_PAGES;
+		s->slice_left = s->pool == NULL && mode(s) == COMPRESSION_TIGHT
+					? SENDER_SLICE_PAGES_PACKED
+					: SENDER_SLICE_PAGES;
 	while (s->slice_left > 0 && n > 0) {
 		n = send_frame_of_pages(s, s->slice_left);
 		s->slice_left -= n > 0 ? n : 0;

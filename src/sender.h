@@ -9,11 +9,14 @@
  * SENDER_SLICE_PAGES from the loop, so that nothing else waits long; a slice
  * ends when the connection has no room.
  *
+ * What is packed together is at most a slice, and text is found again in other
+ * pages of it: one thread that packs takes larger ones.
+ *
  * With more than one thread the others pack (record_frame.h) and digest a
  * capture's pages (capture_digest.h).  What depends on the cache stays with the
- * loop's: XOR-RLE and the copy to the old page.  Every frame comes in the order
- * in which one thread would send it, with the same bytes where the connection
- * has room; live_done(), output() and END come behind all of them.
+ * loop's: XOR-RLE and the copy to the old page.  Every page comes in the order
+ * in which one thread would send it, with the same bytes for any number of them
+ * where the connection has room; live_done(), output() and END come behind all.
  */
 #ifndef REMUS_SENDER_H
 #define REMUS_SENDER_H
@@ -29,6 +32,7 @@
 #include "segments.h"
 
 #define SENDER_SLICE_PAGES 256
+#define SENDER_SLICE_PAGES_PACKED 1024 /* by the loop's thread */
 
 struct sender;
 

@@ -18,7 +18,7 @@
 #include "varint.h"
 
 /* Page records worth a frame. */
-#define PAYLOAD_BYTES ((size_t)256 << 10)
+#define PAYLOAD_BYTES PAGE_PACK_RECORDS_BYTES
 
 _Static_assert(STREAM_BYTES_MAX <= STREAM_STATE_BYTES &&
 		       STREAM_STATE_BODY_MAX <= PAYLOAD_BYTES,

@@ -104,9 +104,10 @@ static void what_comes_out_is_what_went_in(void **state)
 	}
 }
 
-enum how { CHANGED, REWRITTEN, FIRST };
+enum how { CHANGED, REWRITTEN, FIRST, BINARY };
 
-/* Pages of words that repeat. */
+/* Pages of words that repeat; rewritten as a whole too: with numbers, every
+ * second of them. */
 static void write_text(struct page_writer *w, unsigned int pages, enum how how)
 {
 	uint8_t old[PAGE], new[PAGE];
@@ -119,7 +120,9 @@ static void write_text(struct page_writer *w, unsigned int pages, enum how how)
 		memcpy(new, old, PAGE);
 		for (size_t i = gfn; i < PAGE; i += 90)
 			new[i] ^= 0x11;
-		for (size_t i = 0; i < PAGE && how == REWRITTEN; i++)
+		for (size_t i = 0; i < PAGE && how == BINARY; i += 16)
+			memcpy(new + i, "\1\0\0\0\0\0\0", 8);
+		for (size_t i = 0; i < PAGE && (how == REWRITTEN || how == BINARY); i++)
 			old[i] ^= 0x55;
 		assert_int_equal(page_writer_add(w, gfn,
 						 how == FIRST ? NULL : old, new,
@@ -130,11 +133,12 @@ static void write_text(struct page_writer *w, unsigned int pages, enum how how)
 	assert_int_equal(w->first, how == FIRST ? pages : 0);
 }
 
-/* Whole pages go another way; what comes after them is as small as ever. */
+/* Text goes another way as a whole; what comes after it is as small as ever. */
 static void what_was_written_is_packed(void **state)
 {
 	static uint8_t again[ROOM];
-	static const enum how how[] = { CHANGED, REWRITTEN, FIRST, CHANGED };
+	static const enum how how[] = { CHANGED, REWRITTEN, FIRST, BINARY,
+					CHANGED };
 	struct page_payload out;
 	struct page_writer w;
 	int n, m, rewritten = 0;
@@ -150,7 +154,7 @@ static void what_was_written_is_packed(void **state)
 		assert_memory_equal(out.data, payload, out.bytes);
 		m = page_pack(packer, again, sizeof(again), payload,
 			      page_writer_bytes(&w), 60);
-		assert_int_equal(how[i] != CHANGED,
+		assert_int_equal(how[i] == REWRITTEN || how[i] == FIRST,
 				 n != m || memcmp(packed, again,
 						  (size_t)n) != 0);
 		if (how[i] == REWRITTEN)
@@ -207,6 +211,51 @@ static void smaller_than_zstd_makes_of_the_xor(void **state)
 	assert_int_equal(unpack(packed, (size_t)n, &out), 0);
 	assert_int_equal(out.bytes, page_writer_bytes(&w));
 	assert_memory_equal(out.data, payload, out.bytes);
+}
+
+/* Changed all over, to few kinds of bytes, two pages each in the same way. */
+static size_t write_much(unsigned int pages)
+{
+	uint8_t old[PAGE], new[PAGE];
+	struct page_writer w;
+	uint64_t x;
+
+	page_writer_init(&w, payload, sizeof(payload));
+	for (unsigned int gfn = 0; gfn < pages; gfn++) {
+		fill_lcg(old, gfn);
+		memcpy(new, old, PAGE);
+		x = gfn / 2;
+		for (unsigned int i = 0; i < 200; i++) {
+			x = x * 6364136223846793005u + 1442695040888963407u;
+			new[x >> 52] ^= (uint8_t)(1 + (x >> 40) % 16);
+		}
+		assert_int_equal(page_writer_add(&w, gfn, old, new,
+						 PAGE_ALLOW_ALL, NULL), 0);
+	}
+	return page_writer_bytes(&w);
+}
+
+/* Where there is much of it every byte counts. */
+static void much_is_packed_tighter(void **state)
+{
+	double ratio[2];
+
+	(void)state;
+	for (unsigned int i = 0; i < 2; i++) {
+		unsigned int pages = i == 0 ? 120 : 360;
+		size_t len = write_much(pages);
+		int n = page_pack(packer, packed, sizeof(packed), payload, len,
+				  pages);
+		struct page_payload out;
+
+		assert_int_equal(len >= (size_t)128 << 10, i);
+		assert_true(n > 0);
+		assert_int_equal(unpack(packed, (size_t)n, &out), 0);
+		assert_int_equal(out.bytes, len);
+		assert_memory_equal(out.data, payload, len);
+		ratio[i] = (double)len / n;
+	}
+	assert_true(ratio[1] > 1.1 * ratio[0]);
 }
 
 static void no_gain_is_not_packed(void **state)
@@ -408,6 +457,7 @@ int main(void)
 		cmocka_unit_test(what_comes_out_is_what_went_in),
 		cmocka_unit_test(what_was_written_is_packed),
 		cmocka_unit_test(smaller_than_zstd_makes_of_the_xor),
+		cmocka_unit_test(much_is_packed_tighter),
 		cmocka_unit_test(no_gain_is_not_packed),
 		cmocka_unit_test(never_behind_cap),
 		cmocka_unit_test(other_versions_are_handed_on),
