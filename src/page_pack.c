@@ -32,7 +32,7 @@ static const struct how {
 	int level, strategy, hash_log, min_match;
 } how_delta = { -1, ZSTD_fast, 9, 4 },
   how_literals = { 1, ZSTD_fast, 9, 6 },
-  how_text = { -10, 0, 0, 0 },
+  how_text = { -20, 0, 0, 0 },
   how_first = { 1, 0, 0, 0 };
 #define LITTLE ((size_t)12 << 10)
 #define MUCH ((size_t)128 << 10)
