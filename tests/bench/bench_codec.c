@@ -236,7 +236,7 @@ static void run_limit(size_t from, size_t to)
 static void run_memcpy(size_t from, size_t to)
 {
 	for (size_t i = from; i < to; i++)
-		memcpy(page_at(scratch, (i - from) % 256), page_at(news, i),
+		memcpy(page_at(scratch, i - from), page_at(news, i),
 		       REMUS_PAGE_SIZE);
 }
 
