@@ -121,7 +121,7 @@ static inline bool put_run(struct xrle_out *o, unsigned int start,
 }
 
 /* Fill holes of one or two bytes between changed bytes (remus-page-records(7):
- * they are absorbed).  `before` and `after` are the neighbouring words. */
+ * they are absorbed).  `before` and `after` are the neighbouring blocks. */
 static inline uint64_t close_gaps(uint64_t before, uint64_t d, uint64_t after)
 {
 	uint64_t l1 = d << 1 | before >> 63, l2 = d << 2 | before >> 62;
@@ -139,21 +139,24 @@ static inline unsigned int run_end(uint64_t runs, uint64_t lowest)
 	return sum != 0 ? (unsigned int)__builtin_ctzll(sum) : BLOCK_BYTES;
 }
 
-/* What block i has of runs, bit by bit.  Of its neighbours two bytes matter;
- * they are looked at whether they changed or not: cheaper than a branch. */
-static inline uint64_t runs_of(const uint8_t *old, const uint8_t *new,
-			       unsigned int i)
+/* diff[i + 1]: block i, bit by bit, of those that changed; and 0 before and behind
+ * each of these, if nothing changed there.  All of them before the runs of the
+ * first are written: of those there is no telling how many, and who guesses
+ * wrong begins again; but what is done by then is done. */
+static inline void find_diffs(uint64_t *diff, uint64_t blocks,
+			      const uint8_t *old, const uint8_t *new)
 {
-	const uint8_t *a = old + i * BLOCK_BYTES, *b = new + i * BLOCK_BYTES;
-	uint64_t before = 0, after = 0;
+	for (uint64_t left = blocks; left != 0; left &= left - 1) {
+		unsigned int i = (unsigned int)__builtin_ctzll(left);
 
-	if (i > 0)
-		before = (uint64_t)(a[-1] != b[-1]) << 63 |
-			 (uint64_t)(a[-2] != b[-2]) << 62;
-	if (i < BLOCKS - 1)
-		after = (uint64_t)(a[64] != b[64]) |
-			(uint64_t)(a[65] != b[65]) << 1;
-	return close_gaps(before, xrle_diff(a, b), after);
+		diff[i] = diff[i + 2] = 0;
+	}
+	for (uint64_t left = blocks; left != 0; left &= left - 1) {
+		unsigned int i = (unsigned int)__builtin_ctzll(left);
+
+		diff[i + 1] = xrle_diff(old + i * BLOCK_BYTES,
+					new + i * BLOCK_BYTES);
+	}
 }
 
 /* The runs of one block.  *open: 0, or where the run that begins at *start has
@@ -214,13 +217,15 @@ static inline int encode(uint8_t *dst, size_t cap, const uint8_t *old,
 {
 	struct xrle_out o = {.at = dst, .limit = dst + cap, .old = old,
 			     .new = new};
-	uint64_t blocks = xrle_blocks(old, new);
+	uint64_t blocks = xrle_blocks(old, new), diff[BLOCKS + 2];
 	unsigned int start = 0, open = 0;
 	size_t fetched = NEXT_BYTES;
 
 	*changed = blocks;
-	if (blocks != 0)
-		fetch_next(old, new, 0, NEXT_BYTES);
+	if (blocks == 0)
+		return 0;
+	fetch_next(old, new, 0, NEXT_BYTES);
+	find_diffs(diff, blocks, old, new);
 	for (; blocks != 0; blocks &= blocks - 1) {
 		unsigned int i = (unsigned int)__builtin_ctzll(blocks);
 
@@ -228,7 +233,8 @@ static inline int encode(uint8_t *dst, size_t cap, const uint8_t *old,
 		 * would wait behind it. */
 		fetch_next(old, new, fetched, NEXT_BLOCK_BYTES);
 		fetched += NEXT_BLOCK_BYTES;
-		if (!put_block(&o, i * BLOCK_BYTES, runs_of(old, new, i),
+		if (!put_block(&o, i * BLOCK_BYTES,
+			       close_gaps(diff[i], diff[i + 1], diff[i + 2]),
 			       &start, &open))
 			return -ENOSPC;
 	}

@@ -136,8 +136,9 @@ static bool is_binary(const uint8_t *page)
 	for (unsigned int i = 0; i < SAMPLES; i++) {
 		uint64_t x;
 
-		/* no stride of theirs: not one field of an array of structs */
-		memcpy(&x, page + i * 264 % REMUS_PAGE_SIZE, sizeof(x));
+		/* a prime number of words: not one field of some structs */
+		memcpy(&x, page + i * 37 * sizeof(x) % REMUS_PAGE_SIZE,
+		       sizeof(x));
 		zero += ((x - ones) & ~x & ones << 7) != 0;
 	}
 	return zero > SAMPLES_ZERO;
