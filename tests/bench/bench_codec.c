@@ -11,10 +11,10 @@
  *
  * Every contestant goes over all pages, one epoch after the other, again and
  * again; of each epoch, or of each 1024 pages of it, which is what the sender's
- * one thread packs as one, the least time counts.  So what else the machine does hits all of
- * them alike, and mostly not at all.  Throughput is guest memory a second, 4096
- * bytes a page.  `limit` is memcmp() of the new pages with a copy of them: the
- * same number of bytes read, none of them different.
+ * one thread packs as one, the least time counts.  So what else the machine does
+ * hits all of them alike, and mostly not at all.  Throughput is guest memory a
+ * second, 4096 bytes a page.  `limit` is memcmp() of the new pages with a copy of
+ * them: the same number of bytes read, none of them different.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -30,6 +30,7 @@
 #include "codec_xrle.h"
 #include "page_pack.h"
 #include "page_record.h"
+#include "record_frame.h"
 #include "sender.h"
 #include "stream_frame.h"
 #include "stream_parse.h"
@@ -39,7 +40,6 @@
 #define PAGES_MAX ((size_t)16384)
 #define MADE 8192u
 #define GUEST_PAGES (1u << 20)
-#define FAST_BYTES ((size_t)128 << 10) /* of a payload: RECORD_FRAME_BYTES */
 #define PAYLOADS 40u /* of a chunk, at most */
 
 /* Pages [from, to) of one epoch. */
@@ -112,16 +112,14 @@ static double now(void)
 static void add_page(uint64_t gfn, const uint8_t *old, const uint8_t *new)
 {
 	static uint64_t of_epoch;
-	struct chunk *last = &chunks[nchunks - (nchunks > 0)];
 
 	if (pages == PAGES_MAX)
 		return;
-	if (nchunks == 0 || of_epoch != epochs || pages - last->from == CHUNK) {
-		last = &chunks[nchunks++];
-		last->from = pages;
-	}
+	if (nchunks == 0 || of_epoch != epochs ||
+	    pages - chunks[nchunks - 1].from == CHUNK)
+		chunks[nchunks++].from = pages;
 	of_epoch = epochs;
-	last->to = pages + 1;
+	chunks[nchunks - 1].to = pages + 1;
 	gfns[pages] = gfn;
 	memcpy(page_at(olds, pages), old, REMUS_PAGE_SIZE);
 	memcpy(page_at(news, pages), new, REMUS_PAGE_SIZE);
@@ -243,7 +241,7 @@ static void run_memcpy(size_t from, size_t to)
 /* As record_frame.c does it. */
 static void encode(struct encoded *e, size_t from, size_t to, bool packed)
 {
-	size_t cap = packed ? PAGE_PACK_RECORDS_BYTES : FAST_BYTES;
+	size_t cap = packed ? PAGE_PACK_RECORDS_BYTES : RECORD_FRAME_BYTES;
 	struct page_writer w;
 
 	for (e->n = 0; from < to; e->n++) {

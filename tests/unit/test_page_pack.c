@@ -122,7 +122,7 @@ static void write_text(struct page_writer *w, unsigned int pages, enum how how)
 			new[i] ^= 0x11;
 		for (size_t i = 0; i < PAGE && how == BINARY; i += 16)
 			memcpy(new + i, "\1\0\0\0\0\0\0", 8);
-		for (size_t i = 0; i < PAGE && (how == REWRITTEN || how == BINARY); i++)
+		for (size_t i = 0; i < PAGE && how != CHANGED; i++)
 			old[i] ^= 0x55;
 		assert_int_equal(page_writer_add(w, gfn,
 						 how == FIRST ? NULL : old, new,
