@@ -34,15 +34,11 @@ static inline uint64_t xrle_blocks(const uint8_t *old, const uint8_t *new)
 	return blocks;
 }
 
-/* Bit i: byte i of the word is not 0.  The sum sets a byte's top bit when any
- * of its lower seven is set and carries nowhere; the product gathers the eight
- * bits in the top byte. */
-static inline uint64_t nonzero_bytes(uint64_t x)
+/* Bit i: byte i of the word is not 0.  The product gathers the eight bits in the
+ * top byte. */
+static inline uint64_t nonzero_bits(uint64_t x)
 {
-	const uint64_t low7 = 0x7f7f7f7f7f7f7f7fu;
-	uint64_t top = (((x & low7) + low7) | x) & ~low7;
-
-	return ((top >> 7) * 0x0102040810204080u) >> 56;
+	return ((nonzero_bytes(x) >> 7) * 0x0102040810204080u) >> 56;
 }
 
 static inline uint64_t xrle_diff(const uint8_t *old, const uint8_t *new)
@@ -50,7 +46,7 @@ static inline uint64_t xrle_diff(const uint8_t *old, const uint8_t *new)
 	uint64_t d = 0;
 
 	for (unsigned int j = 0; j < 64; j += 8)
-		d |= nonzero_bytes(le64toh(load_xor(old + j, new + j))) << j;
+		d |= nonzero_bits(le64toh(load_xor(old + j, new + j))) << j;
 	return d;
 }
 

@@ -20,6 +20,15 @@
 
 typedef uint64_t gfn_t;
 
+/* Of eight bytes at a time: the top bit of each that is not 0, and nothing else.
+ * The sum sets it when any of the lower seven is set, and carries nowhere. */
+static inline uint64_t nonzero_bytes(uint64_t x)
+{
+	const uint64_t low7 = 0x7f7f7f7f7f7f7f7fu;
+
+	return (((x & low7) + low7) | x) & ~low7;
+}
+
 /* Of other bytes than memory, in blocks of a page's size. */
 static inline size_t page_blocks(size_t bytes)
 {

@@ -94,13 +94,14 @@ void page_packer_free(struct page_packer *p)
 	free(p);
 }
 
-static int pack(struct page_packer *p, uint8_t *dst, size_t cap,
-		const uint8_t *payload, size_t len, uint64_t records)
+static int pack(struct page_packer *p, const struct how *how, uint8_t *dst,
+		size_t cap, const uint8_t *payload, size_t len,
+		uint64_t records)
 {
 	uint8_t *at = dst;
 	size_t r;
 
-	if (cap < HEADER_MAX)
+	if (cap < HEADER_MAX || !set_how(p, how))
 		return -ENOSPC;
 	*at++ = PAGE_PACK_VERSION;
 	at += varint_put(at, records);
@@ -115,22 +116,20 @@ int page_pack(struct page_packer *p, uint8_t *dst, size_t cap,
 	      const uint8_t *payload, size_t len, uint64_t records)
 {
 	size_t poor = len / 4 * 3;
-	int n;
 
-	if (!set_how(p, len < MUCH ? &how_delta : &how_literals))
-		return -ENOSPC;
-	n = pack(p, dst, cap, payload, len, records);
-	/* With less room than that it would depend on cap what is taken. */
-	if (len < LITTLE || len >= MUCH || cap < poor ||
-	    (n > 0 && (size_t)n < poor) || !set_how(p, &how_literals))
-		return n;
-	return pack(p, dst, cap, payload, len, records);
+	if (len < MUCH) {
+		int n = pack(p, &how_delta, dst, cap, payload, len, records);
+
+		/* With less room than that it would depend on cap what is taken. */
+		if (len < LITTLE || cap < poor || (n > 0 && (size_t)n < poor))
+			return n;
+	}
+	return pack(p, &how_literals, dst, cap, payload, len, records);
 }
 
 /* No text: pointers and small numbers.  (Noise has to be got over fast, too.) */
 static bool is_binary(const uint8_t *page)
 {
-	const uint64_t ones = 0x0101010101010101u;
 	unsigned int zero = 0;
 
 	for (unsigned int i = 0; i < SAMPLES; i++) {
@@ -139,7 +138,7 @@ static bool is_binary(const uint8_t *page)
 		/* a prime number of words: not one field of some structs */
 		memcpy(&x, page + i * 37 * sizeof(x) % REMUS_PAGE_SIZE,
 		       sizeof(x));
-		zero += ((x - ones) & ~x & ones << 7) != 0;
+		zero += nonzero_bytes(x) != nonzero_bytes(UINT64_MAX);
 	}
 	return zero > SAMPLES_ZERO;
 }
@@ -162,21 +161,18 @@ int page_pack_written(struct page_packer *p, uint8_t *dst,
 {
 	size_t len = page_writer_bytes(w), cap = len - 1;
 	uint64_t raw = w->records[PAGE_RAW], records = 0;
-	const struct how *how = NULL;
 
 	for (unsigned int k = 0; k < PAGE_KINDS; k++)
 		records += w->records[k];
 	if (raw * REMUS_PAGE_SIZE > len / 10 * 7) {
 		if (w->first > raw / 2)
-			how = &how_first;
-		else if (are_text(w))
-			how = &how_text;
+			return pack(p, &how_first, dst, cap, w->buf, len,
+				    records);
+		if (are_text(w))
+			return pack(p, &how_text, dst, cap, w->buf, len,
+				    records);
 	}
-	if (how == NULL)
-		return page_pack(p, dst, cap, w->buf, len, records);
-	if (!set_how(p, how))
-		return -ENOSPC;
-	return pack(p, dst, cap, w->buf, len, records);
+	return page_pack(p, dst, cap, w->buf, len, records);
 }
 
 int page_unpacker_new(struct page_unpacker **out)

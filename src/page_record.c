@@ -48,12 +48,10 @@ size_t page_writer_bytes(const struct page_writer *w)
 	return w->used;
 }
 
-static unsigned int nonzero_bytes(uint64_t x)
+static unsigned int count_nonzero(uint64_t x)
 {
-	const uint64_t low7 = 0x7f7f7f7f7f7f7f7fu;
-	uint64_t top = (((x & low7) + low7) | x) & ~low7;
-
-	return (unsigned int)((top >> 7) * 0x0101010101010101u >> 56);
+	return (unsigned int)((nonzero_bytes(x) >> 7) * 0x0101010101010101u >>
+			      56);
 }
 
 /* Looks rewritten as a whole: of the first n words here nearly every byte is
@@ -71,7 +69,7 @@ static bool is_rewritten(const uint8_t *old, const uint8_t *new, size_t n)
 
 		memcpy(&a, old + probes[i], sizeof(a));
 		memcpy(&b, new + probes[i], sizeof(b));
-		if (nonzero_bytes(a ^ b) < PROBE_CHANGED)
+		if (count_nonzero(a ^ b) < PROBE_CHANGED)
 			return false;
 	}
 	return true;
