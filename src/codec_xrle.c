@@ -52,7 +52,9 @@ static inline uint64_t xrle_diff(const uint8_t *old, const uint8_t *new)
 
 #include "codec_xrle_impl.h"
 
-static const struct xrle_impl impl_scalar = {"scalar", encode, decode, copy};
+static const struct xrle_impl impl_scalar = {
+	"scalar", encode, encode_groups, decode, copy
+};
 
 /* In files of their own; without a name when the compiler had no such flags. */
 extern const struct xrle_impl xrle_impl_sse2, xrle_impl_avx2, xrle_impl_avx512;
@@ -115,6 +117,16 @@ int xrle_encode(uint8_t *dst, size_t cap, const uint8_t *old,
 
 	return best()->encode(dst, cap, old, new,
 			      changed != NULL ? changed : &unused);
+}
+
+int xrle_encode_groups(uint8_t *dst, size_t cap, const uint8_t *old,
+		       const uint8_t *new, unsigned int groups,
+		       uint64_t *changed)
+{
+	uint64_t unused;
+
+	return best()->encode_groups(dst, cap, old, new, groups,
+				     changed != NULL ? changed : &unused);
 }
 
 int xrle_decode(uint8_t *page, const uint8_t *src, size_t len)

@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #include "page.h"
+#include "page_sums.h"
 
 /* The longest delta that xrle_encode() can make: 1 + 2 bytes of lengths for one
  * run of 4096.  (Each further pair costs at most 4 bytes where it leaves out
@@ -57,6 +58,13 @@ static inline size_t xrle_bound(void)
 int xrle_encode(uint8_t *dst, size_t cap, const uint8_t *old,
 		const uint8_t *new, uint64_t *changed);
 
+/* The same delta, of which is known that old and new are equal outside `groups`
+ * (page_sums.h): nothing else of them is read.  (If they are not, what differs
+ * there is left out.) */
+int xrle_encode_groups(uint8_t *dst, size_t cap, const uint8_t *old,
+		       const uint8_t *new, unsigned int groups,
+		       uint64_t *changed);
+
 /*
  * Apply the delta src[0..len) to `page`, which holds the old content.
  *
@@ -76,6 +84,9 @@ struct xrle_impl {
 	const char *name; /* "scalar", "sse2", "avx2", "avx512bw" */
 	int (*encode)(uint8_t *dst, size_t cap, const uint8_t *old,
 		      const uint8_t *new, uint64_t *changed);
+	int (*encode_groups)(uint8_t *dst, size_t cap, const uint8_t *old,
+			     const uint8_t *new, unsigned int groups,
+			     uint64_t *changed);
 	int (*decode)(uint8_t *page, const uint8_t *src, size_t len);
 	void (*copy)(uint8_t *dst, const uint8_t *src); /* page_copy() */
 };

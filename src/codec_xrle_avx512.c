@@ -31,10 +31,12 @@ static inline uint64_t xrle_diff(const uint8_t *old, const uint8_t *new)
 #include "codec_xrle_256.h"
 #include "codec_xrle_impl.h"
 
-const struct xrle_impl xrle_impl_avx512 = {"avx512bw", encode, decode, copy};
+const struct xrle_impl xrle_impl_avx512 = {
+	"avx512bw", encode, encode_groups, decode, copy
+};
 
 #else
 
-const struct xrle_impl xrle_impl_avx512 = {NULL, NULL, NULL, NULL};
+const struct xrle_impl xrle_impl_avx512 = {NULL, NULL, NULL, NULL, NULL};
 
 #endif

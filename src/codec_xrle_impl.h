@@ -23,6 +23,7 @@
 
 #define BLOCK_BYTES XRLE_BLOCK_BYTES
 #define BLOCKS (REMUS_PAGE_SIZE / BLOCK_BYTES)
+#define GROUP_BLOCKS (PAGE_GROUP_BYTES / BLOCK_BYTES)
 /* Of each of the next two pages, by measurement: at once, and for each block
  * whose runs are written. */
 #define NEXT_BYTES 256
@@ -195,43 +196,36 @@ static inline bool put_block(struct xrle_out *o, unsigned int base,
 	return true;
 }
 
-/* Of the pages behind these two `bytes` from `at` on: likely they come next, and
- * memory has nothing to do while the runs of these are written.  A guess costs
- * little when it is wrong, and an address that is not mapped nothing at all; a
- * number, for there need not be such an object. */
-static inline void fetch_next(const uint8_t *old, const uint8_t *new, size_t at,
-			      size_t bytes)
+/* `bytes` from `at` on of the page at `page`, a number: likely it comes next, and
+ * memory has nothing to do while the runs of this one are written.  A guess costs
+ * little when it is wrong, and an address that is not mapped nothing at all. */
+static inline void fetch(uintptr_t page, size_t at, size_t bytes)
 {
-	uintptr_t a = (uintptr_t)old + REMUS_PAGE_SIZE;
-	uintptr_t b = (uintptr_t)new + REMUS_PAGE_SIZE;
 	size_t end = at + bytes;
 
-	for (; at < end && at < REMUS_PAGE_SIZE; at += BLOCK_BYTES) {
-		__builtin_prefetch((const void *)(a + at));
-		__builtin_prefetch((const void *)(b + at));
-	}
+	for (; at < end && at < REMUS_PAGE_SIZE; at += BLOCK_BYTES)
+		__builtin_prefetch((const void *)(page + at));
 }
 
-static inline int encode(uint8_t *dst, size_t cap, const uint8_t *old,
-			 const uint8_t *new, uint64_t *changed)
+/* The delta of what differs in `blocks` by diff[].  Meanwhile more is fetched of the
+ * page `next`, and of next_too if that is not 0: from `fetched` on. */
+static inline int put_runs(uint8_t *dst, size_t cap, const uint8_t *old,
+			   const uint8_t *new, uint64_t blocks,
+			   const uint64_t *diff, uintptr_t next,
+			   uintptr_t next_too, size_t fetched)
 {
 	struct xrle_out o = {.at = dst, .limit = dst + cap, .old = old,
 			     .new = new};
-	uint64_t blocks = xrle_blocks(old, new), diff[BLOCKS + 2];
 	unsigned int start = 0, open = 0;
-	size_t fetched = NEXT_BYTES;
 
-	*changed = blocks;
-	if (blocks == 0)
-		return 0;
-	fetch_next(old, new, 0, NEXT_BYTES);
-	find_diffs(diff, blocks, old, new);
 	for (; blocks != 0; blocks &= blocks - 1) {
 		unsigned int i = (unsigned int)__builtin_ctzll(blocks);
 
 		/* As much as there is to do meanwhile: all at once, loads
 		 * would wait behind it. */
-		fetch_next(old, new, fetched, NEXT_BLOCK_BYTES);
+		fetch(next, fetched, NEXT_BLOCK_BYTES);
+		if (next_too != 0)
+			fetch(next_too, fetched, NEXT_BLOCK_BYTES);
 		fetched += NEXT_BLOCK_BYTES;
 		if (!put_block(&o, i * BLOCK_BYTES,
 			       close_gaps(diff[i], diff[i + 1], diff[i + 2]),
@@ -241,6 +235,50 @@ static inline int encode(uint8_t *dst, size_t cap, const uint8_t *old,
 	if (open != 0 && !put_run(&o, start, open))
 		return -ENOSPC;
 	return (int)(o.at - dst);
+}
+
+static inline int encode(uint8_t *dst, size_t cap, const uint8_t *old,
+			 const uint8_t *new, uint64_t *changed)
+{
+	uint64_t blocks = xrle_blocks(old, new), diff[BLOCKS + 2];
+	uintptr_t next_old = (uintptr_t)old + REMUS_PAGE_SIZE;
+	uintptr_t next_new = (uintptr_t)new + REMUS_PAGE_SIZE;
+
+	*changed = blocks;
+	if (blocks == 0)
+		return 0;
+	fetch(next_old, 0, NEXT_BYTES);
+	fetch(next_new, 0, NEXT_BYTES);
+	find_diffs(diff, blocks, old, new);
+	return put_runs(dst, cap, old, new, blocks, diff, next_old, next_new,
+			NEXT_BYTES);
+}
+
+/* The next new pages have been looked at, but for their last (page_cache.h). */
+static inline int encode_groups(uint8_t *dst, size_t cap, const uint8_t *old,
+				const uint8_t *new, unsigned int groups,
+				uint64_t *changed)
+{
+	uint64_t blocks = 0, diff[BLOCKS + 2];
+
+	*changed = 0;
+	if (groups == 0)
+		return 0;
+	memset(diff, 0, sizeof(diff));
+	for (; groups != 0; groups &= groups - 1) {
+		unsigned int i = GROUP_BLOCKS *
+				 (unsigned int)__builtin_ctz(groups);
+
+		for (unsigned int end = i + GROUP_BLOCKS; i < end; i++) {
+			diff[i + 1] = xrle_diff(old + i * BLOCK_BYTES,
+						new + i * BLOCK_BYTES);
+			blocks |= (uint64_t)(diff[i + 1] != 0) << i;
+		}
+	}
+	*changed = blocks;
+	return put_runs(dst, cap, old, new, blocks, diff,
+			(uintptr_t)new + PAGE_LOOK_AHEAD * REMUS_PAGE_SIZE, 0,
+			PAGE_LOOK_BYTES);
 }
 
 /* A length of at most two bytes in its shortest form.  False when there is

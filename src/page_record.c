@@ -56,8 +56,10 @@ static unsigned int count_nonzero(uint64_t x)
 
 /* Looks rewritten as a whole: of the first n words here nearly every byte is
  * another one.  Their places have no stride, so that they are not the same field
- * of an array of structs.  Most pages differ from such a one in the first word. */
-static bool is_rewritten(const uint8_t *old, const uint8_t *new, size_t n)
+ * of an array of structs.  Most pages differ from such a one in the first word,
+ * which need not be read when it is not in `groups`. */
+static bool is_rewritten(const uint8_t *old, const uint8_t *new,
+			 unsigned int groups, size_t n)
 {
 	static const uint16_t probes[PROBES] = {
 		FIRST_PROBE, SECOND_PROBE, 3888, 776, 1360, 3216, 296, 2680, 3552, 1816, 520,
@@ -67,6 +69,8 @@ static bool is_rewritten(const uint8_t *old, const uint8_t *new, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		uint64_t a, b;
 
+		if ((groups >> probes[i] / PAGE_GROUP_BYTES & 1) == 0)
+			return false;
 		memcpy(&a, old + probes[i], sizeof(a));
 		memcpy(&b, new + probes[i], sizeof(b));
 		if (count_nonzero(a ^ b) < PROBE_CHANGED)
@@ -78,11 +82,11 @@ static bool is_rewritten(const uint8_t *old, const uint8_t *new, size_t n)
 /* A delta as the body, at p.  Returns its bytes, 0 when the pages are equal, or
  * -ENOSPC. */
 static int put_delta(struct page_writer *w, uint8_t *p, const uint8_t *old,
-		     const uint8_t *new)
+		     const uint8_t *new, unsigned int groups)
 {
 	int r;
 
-	w->rewritten = is_rewritten(old, new,
+	w->rewritten = is_rewritten(old, new, groups,
 				    w->rewritten ? PROBES_NEXT : PROBES);
 	if (w->rewritten) {
 		/* Likely the next page's: it can come while this is copied.
@@ -94,7 +98,11 @@ static int put_delta(struct page_writer *w, uint8_t *p, const uint8_t *old,
 		return -ENOSPC;
 	}
 	/* Behind one byte of length: most deltas need no more. */
-	r = xrle_encode(p + 1, w->delta_max, old, new, &w->changed);
+	if (groups == PAGE_GROUPS_ALL)
+		r = xrle_encode(p + 1, w->delta_max, old, new, &w->changed);
+	else
+		r = xrle_encode_groups(p + 1, w->delta_max, old, new, groups,
+				       &w->changed);
 	if (r <= 0)
 		return r;
 	if (r >= 0x80)
@@ -105,15 +113,15 @@ static int put_delta(struct page_writer *w, uint8_t *p, const uint8_t *old,
 /* Write the body of the best kind at p, where at least REMUS_PAGE_SIZE bytes
  * are free.  Returns its bytes. */
 static size_t put_body(struct page_writer *w, uint8_t *p, const uint8_t *old,
-		       const uint8_t *new, unsigned int kinds,
-		       enum page_kind *kind)
+		       const uint8_t *new, unsigned int groups,
+		       unsigned int kinds, enum page_kind *kind)
 {
 	int r = -ENOSPC;
 
 	if (old != NULL && (kinds & 1u << PAGE_DELTA))
-		r = put_delta(w, p, old, new);
+		r = put_delta(w, p, old, new, groups);
 	else if (old != NULL && (kinds & 1u << PAGE_SAME))
-		r = page_equal(old, new) ? 0 : -ENOSPC;
+		r = groups == 0 || page_equal(old, new) ? 0 : -ENOSPC;
 	if (r == 0 && (kinds & 1u << PAGE_SAME)) {
 		*kind = PAGE_SAME;
 		return 0;
@@ -131,9 +139,9 @@ static size_t put_body(struct page_writer *w, uint8_t *p, const uint8_t *old,
 	return REMUS_PAGE_SIZE;
 }
 
-int page_writer_add(struct page_writer *w, gfn_t gfn, const uint8_t *old,
-		    const uint8_t *new, unsigned int kinds,
-		    enum page_kind *kind)
+int page_writer_add_groups(struct page_writer *w, gfn_t gfn, const uint8_t *old,
+			   const uint8_t *new, unsigned int groups,
+			   unsigned int kinds, enum page_kind *kind)
 {
 	size_t head = w->used == 0 ? PAGE_PAYLOAD_HEADER_MAX : 0;
 	uint8_t *p = w->buf + w->used, *tag;
@@ -153,7 +161,7 @@ int page_writer_add(struct page_writer *w, gfn_t gfn, const uint8_t *old,
 	tag = p++;
 	if (gap >= GAP_MORE)
 		p += varint_put(p, gap - GAP_MORE);
-	p += put_body(w, p, old, new, kinds, &chosen);
+	p += put_body(w, p, old, new, groups, kinds, &chosen);
 	*tag = (uint8_t)((unsigned int)chosen << GAP_BITS |
 			 (gap < GAP_MORE ? gap : GAP_MORE));
 	w->used = (size_t)(p - w->buf);
@@ -164,6 +172,14 @@ int page_writer_add(struct page_writer *w, gfn_t gfn, const uint8_t *old,
 	if (kind != NULL)
 		*kind = chosen;
 	return 0;
+}
+
+int page_writer_add(struct page_writer *w, gfn_t gfn, const uint8_t *old,
+		    const uint8_t *new, unsigned int kinds,
+		    enum page_kind *kind)
+{
+	return page_writer_add_groups(w, gfn, old, new, PAGE_GROUPS_ALL, kinds,
+				      kind);
 }
 
 void page_writer_update(const struct page_writer *w, uint8_t *page,

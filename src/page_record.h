@@ -24,6 +24,7 @@
 #include <stdint.h>
 
 #include "page.h"
+#include "page_sums.h"
 
 #define PAGE_RECORD_VERSION 1
 /* npages must not be above this (2^64 bytes of memory). */
@@ -96,8 +97,14 @@ int page_writer_add(struct page_writer *w, gfn_t gfn, const uint8_t *old,
 		    const uint8_t *new, unsigned int kinds,
 		    enum page_kind *kind);
 
+/* The same record, of a page of which is known that it equals old outside
+ * `groups` (page_sums.h); PAGE_GROUPS_ALL: nothing is known. */
+int page_writer_add_groups(struct page_writer *w, gfn_t gfn, const uint8_t *old,
+			   const uint8_t *new, unsigned int groups,
+			   unsigned int kinds, enum page_kind *kind);
+
 /*
- * Behind a page_writer_add() that returned 0: make the new content of the page
+ * Behind one of these that returned 0: make the new content of the page
  * at `page`, which holds what was its old content then (any, if that was NULL).
  * The same as copying new[4096], but memory is written only where something
  * changed, and most of a page did not.

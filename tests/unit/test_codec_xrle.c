@@ -99,6 +99,39 @@ static size_t naive_encode(uint8_t *dst, const uint8_t *old, const uint8_t *new)
 	return used;
 }
 
+/* With old and new where check_pair() has them: the same delta by those groups only
+ * in which something changed, by all, and by some more. */
+static void check_groups(const struct xrle_impl *impl, const uint8_t *want,
+			 size_t bytes, uint64_t blocks)
+{
+	const uint8_t *old = guarded(0, PAGE), *new = guarded(1, PAGE);
+	unsigned int groups[3] = { 0, PAGE_GROUPS_ALL, 0 };
+	uint8_t *dst;
+	uint64_t changed;
+
+	for (unsigned int i = 0; i < 64; i++)
+		groups[0] |= (unsigned int)(blocks >> i & 1)
+			     << i * XRLE_BLOCK_BYTES / PAGE_GROUP_BYTES;
+	groups[2] = groups[0] | (rnd() & PAGE_GROUPS_ALL);
+	for (unsigned int i = 0; i < 3; i++) {
+		changed = ~blocks;
+		dst = guarded(2, bytes);
+		assert_int_equal(impl->encode_groups(dst, bytes, old, new,
+						     groups[i], &changed),
+				 bytes);
+		assert_memory_equal(dst, want, bytes);
+		assert_true(changed == blocks);
+	}
+	changed = ~blocks;
+	assert_int_equal(impl->encode_groups(guarded(2, bytes - 1), bytes - 1,
+					     old, new, groups[0], &changed),
+			 -ENOSPC);
+	assert_true(changed == blocks);
+	assert_int_equal(impl->encode_groups(guarded(2, 0), 0, old, new, 0,
+					     &changed), 0);
+	assert_true(changed == 0);
+}
+
 static void check_pair(const uint8_t *old_, const uint8_t *new_)
 {
 	uint8_t want[PAGE * 2], *old = guarded(0, PAGE), *new = guarded(1, PAGE);
@@ -141,6 +174,7 @@ static void check_pair(const uint8_t *old_, const uint8_t *new_)
 		assert_memory_equal(dst, want, bytes);
 		for (size_t j = 0; j < 64; j++)
 			assert_int_equal(dst[XRLE_BOUND + j], 0x5c);
+		check_groups(all[i], want, bytes, blocks);
 	}
 }
 
@@ -274,6 +308,8 @@ static void bound_is_reached_and_holds(void **state)
 	check_pair(old, new);
 	assert_int_equal(xrle_encode(out, 0, old, new, NULL), -ENOSPC);
 	assert_int_equal(xrle_encode(out, 0, old, old, NULL), 0);
+	assert_int_equal(xrle_encode_groups(out, 0, old, old, PAGE_GROUPS_ALL,
+					    NULL), 0);
 	for (size_t first = 0; first < 300; first++) {
 		new[first] = 0;
 		check_pair(old, new);

@@ -186,6 +186,81 @@ static void rewritten_is_what_differs_everywhere(void **state)
 	chooses(a, b, PAGE_ALLOW_ALL, PAGE_RAW);
 }
 
+static uint64_t rnd(void)
+{
+	static uint64_t x = 88172645463325252u;
+
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	return x;
+}
+
+/* What is known of the groups saves work, and changes nothing: pages of all kinds
+ * behind each other, each with a few groups changed or all, in part or wholly. */
+static void groups_make_the_same_payload(void **state)
+{
+	static uint8_t other[sizeof(buf)];
+	static uint8_t old[PAGE], new[PAGE];
+	const unsigned int kinds[] = {
+		PAGE_ALLOW_ALL, PAGE_ALLOW_ALL & ~(1u << PAGE_DELTA),
+		PAGE_ALLOW_ALL & ~(1u << PAGE_SAME), PAGE_ALLOW_RAW,
+	};
+	uint64_t records[PAGE_KINDS] = { 0 };
+
+	(void)state;
+	for (unsigned int k = 0; k < 4; k++) {
+		struct page_writer w, v;
+
+		page_writer_init(&w, buf, sizeof(buf));
+		page_writer_init(&v, other, sizeof(other));
+		for (unsigned int i = 0; i < 2000; i++) {
+			unsigned int groups = 0, many = rnd() % 4;
+			enum page_kind kind[2];
+			int rc;
+
+			fill_lcg(old, i % 9 == 0 ? rnd() : 1);
+			memcpy(new, old, PAGE);
+			if (many == 3)
+				groups = PAGE_GROUPS_ALL & ~(1u << rnd() % 32);
+			for (; many == 1 || many == 2; many--)
+				groups |= 1u << rnd() % PAGE_GROUPS;
+			for (unsigned int g = 0; g < PAGE_GROUPS; g++) {
+				uint8_t *at = new + g * PAGE_GROUP_BYTES;
+				size_t n = i % 3 == 0 ? PAGE_GROUP_BYTES
+						      : 1 + rnd() % 20;
+
+				for (; (groups >> g & 1) && n > 0; n--)
+					at[n - 1] ^= 0x55;
+			}
+			if (i % 31 == 0) {
+				memset(new, 0, PAGE);
+				groups = PAGE_GROUPS_ALL;
+			}
+			rc = page_writer_add(&w, i, old, new, kinds[k],
+					     &kind[0]);
+			assert_int_equal(page_writer_add_groups(
+						 &v, i, old, new, groups,
+						 kinds[k], &kind[1]), rc);
+			if (rc < 0) {
+				assert_int_equal(rc, -ENOSPC);
+				page_writer_init(&w, buf, sizeof(buf));
+				page_writer_init(&v, other, sizeof(other));
+				continue;
+			}
+			assert_int_equal(kind[0], kind[1]);
+			assert_int_equal(page_writer_bytes(&w),
+					 page_writer_bytes(&v));
+			records[kind[0]]++;
+			page_writer_update(&v, old, new);
+			assert_memory_equal(old, new, PAGE);
+		}
+		assert_memory_equal(buf, other, page_writer_bytes(&w));
+	}
+	for (unsigned int k = 0; k < PAGE_KINDS; k++)
+		assert_true(records[k] > 100);
+}
+
 static void length_of_delta_in_one_and_two_bytes(void **state)
 {
 	uint8_t a[PAGE], b[PAGE];
@@ -478,6 +553,7 @@ int main(void)
 		cmocka_unit_test(writer_updates_the_old_page),
 		cmocka_unit_test(delta_only_while_shorter),
 		cmocka_unit_test(rewritten_is_what_differs_everywhere),
+		cmocka_unit_test(groups_make_the_same_payload),
 		cmocka_unit_test(length_of_delta_in_one_and_two_bytes),
 		cmocka_unit_test(writer_stops_before_the_end),
 		cmocka_unit_test(payload_is_at_most_a_frame),
