@@ -24,6 +24,10 @@ struct page_cache {
 
 	struct page_bitmap present; /* flat only */
 
+	page_sums_fn *sum_up;	/* NULL: no sums are kept */
+	struct page_sums *sums; /* of each place */
+	struct page_sums_key key;
+
 	uint64_t sets;	 /* 0: flat */
 	uint64_t *tags;	 /* per place: gfn + 1, or 0 */
 	uint8_t *marks;	 /* per set: bit w: place w was looked up */
@@ -59,11 +63,19 @@ static int alloc_sets(struct page_cache *c, uint64_t cache_bytes)
 	return c->tags == NULL || c->marks == NULL ? -ENOMEM : 0;
 }
 
+/* Of which the kernel gives what is written; NULL: it gives no addresses. */
+static void *map_memory(size_t bytes)
+{
+	void *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return map != MAP_FAILED ? map : NULL;
+}
+
 int page_cache_create(struct page_cache **out, uint64_t npages,
 		      uint64_t cache_bytes)
 {
 	struct page_cache *c;
-	void *map;
 	int rc;
 
 	*out = NULL;
@@ -72,9 +84,10 @@ int page_cache_create(struct page_cache **out, uint64_t npages,
 	if (cache_bytes / REMUS_PAGE_SIZE < npages &&
 	    cache_bytes < PAGE_CACHE_BYTES_MIN)
 		return -EINVAL;
-	c = calloc(1, sizeof(*c));
+	c = aligned_alloc(_Alignof(struct page_cache), sizeof(*c));
 	if (c == NULL)
 		return -ENOMEM;
+	memset(c, 0, sizeof(*c));
 	c->npages = npages;
 	if (cache_bytes / REMUS_PAGE_SIZE >= npages)
 		rc = alloc_flat(c);
@@ -82,13 +95,11 @@ int page_cache_create(struct page_cache **out, uint64_t npages,
 		rc = alloc_sets(c, cache_bytes);
 	if (rc < 0)
 		goto fail;
-	map = mmap(NULL, c->places * REMUS_PAGE_SIZE, PROT_READ | PROT_WRITE,
-		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (map == MAP_FAILED) {
+	c->pages = map_memory(c->places * REMUS_PAGE_SIZE);
+	if (c->pages == NULL) {
 		rc = -ENOMEM;
 		goto fail;
 	}
-	c->pages = map;
 	*out = c;
 	return 0;
 fail:
@@ -102,6 +113,8 @@ void page_cache_destroy(struct page_cache *c)
 		return;
 	if (c->pages != NULL)
 		munmap(c->pages, c->places * REMUS_PAGE_SIZE);
+	if (c->sums != NULL)
+		munmap(c->sums, c->places * sizeof(*c->sums));
 	page_bitmap_free(&c->present);
 	free(c->tags);
 	free(c->marks);
@@ -111,6 +124,26 @@ void page_cache_destroy(struct page_cache *c)
 void page_cache_use_huge_pages(struct page_cache *c)
 {
 	(void)madvise(c->pages, c->places * REMUS_PAGE_SIZE, MADV_HUGEPAGE);
+	if (c->sums != NULL)
+		(void)madvise(c->sums, c->places * sizeof(*c->sums),
+			      MADV_HUGEPAGE);
+}
+
+int page_cache_keep_sums(struct page_cache *c)
+{
+	page_sums_fn *fn = page_sums_fast();
+	int rc;
+
+	if (fn == NULL)
+		return -ENOTSUP;
+	rc = page_sums_new_key(&c->key);
+	if (rc < 0)
+		return rc;
+	c->sums = map_memory(c->places * sizeof(*c->sums));
+	if (c->sums == NULL)
+		return -ENOMEM;
+	c->sum_up = fn;
+	return 0;
 }
 
 /* xorshift64*, top bits: the same everywhere, which is all that matters. */
@@ -210,6 +243,50 @@ uint8_t *page_cache_insert(struct page_cache *c, gfn_t gfn)
 	return place_in_set(c, set, way);
 }
 
+static struct page_sums *sums_of(const struct page_cache *c,
+				 const uint8_t *place)
+{
+	return c->sums + (size_t)(place - c->pages) / REMUS_PAGE_SIZE;
+}
+
+/* A number: there need not be anything. */
+static void fetch(uintptr_t at, size_t bytes)
+{
+	for (size_t i = 0; i < bytes; i += 64)
+		__builtin_prefetch((const void *)(at + i));
+}
+
+void page_cache_look(const struct page_cache *c, gfn_t gfn, const uint8_t *new,
+		     struct page_look *out)
+{
+	out->old = c->sum_up != NULL ? page_cache_peek(c, gfn) : NULL;
+	out->groups = PAGE_GROUPS_ALL;
+	if (out->old == NULL)
+		return;
+	out->groups = c->sum_up(&out->sums, &c->key, new, sums_of(c, out->old));
+	fetch((uintptr_t)new + REMUS_PAGE_SIZE, PAGE_LOOK_BYTES);
+	/* Of one that was rewritten little is read. */
+	if (out->groups == PAGE_GROUPS_ALL)
+		return;
+	for (unsigned int left = out->groups; left != 0; left &= left - 1)
+		fetch((uintptr_t)out->old +
+			      PAGE_GROUP_BYTES * (size_t)__builtin_ctz(left),
+		      PAGE_GROUP_BYTES);
+}
+
+void page_cache_settle(struct page_cache *c, const uint8_t *place,
+		       const struct page_look *l, const uint8_t *new)
+{
+	static const struct page_sums none;
+
+	if (c->sum_up == NULL)
+		return;
+	if (l->old != NULL)
+		*sums_of(c, place) = l->sums;
+	else
+		c->sum_up(sums_of(c, place), &c->key, new, &none);
+}
+
 void page_cache_drop(struct page_cache *c, gfn_t gfn)
 {
 	uint64_t set;
@@ -244,6 +321,9 @@ void page_cache_drop_all(struct page_cache *c)
 	c->count = 0;
 	/* Failing costs memory only: absent pages are never read. */
 	(void)madvise(c->pages, c->places * REMUS_PAGE_SIZE, MADV_DONTNEED);
+	if (c->sums != NULL)
+		(void)madvise(c->sums, c->places * sizeof(*c->sums),
+			      MADV_DONTNEED);
 }
 
 uint64_t page_cache_count(const struct page_cache *c)
@@ -260,6 +340,8 @@ uint64_t page_cache_bytes(const struct page_cache *c)
 {
 	uint64_t pages = c->places * REMUS_PAGE_SIZE;
 
+	if (c->sums != NULL)
+		pages += c->places * sizeof(*c->sums);
 	if (c->sets == 0)
 		return pages + 8 * (c->npages / 64 + 2);
 	return pages + c->places * sizeof(*c->tags) + c->sets;

@@ -32,7 +32,8 @@
  * Memory, where P = guest pages and S = cache_bytes / (PAGE_CACHE_WAYS * 4096):
  *   flat         4096 * P + 8 * (P / 64 + 2)
  *   associative  S * (PAGE_CACHE_WAYS * 4096 + 8 * PAGE_CACHE_WAYS + 1)
- * plus less than three machine pages (struct, and rounding by the kernel).
+ * plus, with sums, 128 for each place: a thirty-second of what the pages take; and
+ * less than four machine pages (struct, and rounding by the kernel).
  */
 #ifndef REMUS_PAGE_CACHE_H
 #define REMUS_PAGE_CACHE_H
@@ -41,6 +42,7 @@
 #include <stdint.h>
 
 #include "page.h"
+#include "page_sums.h"
 
 #define PAGE_CACHE_WAYS 8
 /* The least cache_bytes of an associative cache: one set. */
@@ -55,8 +57,15 @@ struct page_cache;
 int page_cache_create(struct page_cache **out, uint64_t npages,
 		      uint64_t cache_bytes);
 void page_cache_destroy(struct page_cache *c); /* NULL is allowed */
-/* Before the first insert: take memory in huge pages, if the kernel has some.
- * The first copy of a guest is written several times as fast. */
+
+/* Before the first insert: keep the sums of page_sums.h beside the pages.  0;
+ * -ENOTSUP when this processor cannot make them fast, -ENOMEM, or -errno of
+ * getrandom(2): then it goes on without. */
+int page_cache_keep_sums(struct page_cache *c);
+
+/* Behind that, and before the first insert: take memory in huge pages, if the kernel
+ * has some.  The first copy of a guest is written several times as fast, and where
+ * little of each old page is read it is found faster. */
 void page_cache_use_huge_pages(struct page_cache *c);
 
 /* In all of these gfn must be below npages (assert).  A returned pointer is to
@@ -73,6 +82,34 @@ const uint8_t *page_cache_peek(const struct page_cache *c, gfn_t gfn);
  * given up for it, and the place's content is unspecified: the caller must
  * write all of it.  When gfn was present, its content is still there. */
 uint8_t *page_cache_insert(struct page_cache *c, gfn_t gfn);
+
+/* A look at a page before its turn, so that what is needed of its old content is
+ * there by then. */
+struct page_look {
+	const uint8_t *old;    /* what it was compared with; NULL: nothing */
+	unsigned int groups;   /* that changed, if it was */
+	struct page_sums sums; /* of the new content, if it was */
+};
+
+/* new[4096]: to be the page's content; what lies behind it is likely to be looked
+ * at next.  No part of the sequence.  Until its turn comes nothing may be settled
+ * for this gfn. */
+void page_cache_look(const struct page_cache *c, gfn_t gfn, const uint8_t *new,
+		     struct page_look *out);
+
+/* Its turn has come, and page_cache_lookup() told old (not NULL): what may differ
+ * from that, for page_writer_add_groups().  The place may be another page's that
+ * the look was at. */
+static inline unsigned int page_look_groups(const struct page_look *l,
+					    const uint8_t *old)
+{
+	return old == l->old ? l->groups : PAGE_GROUPS_ALL;
+}
+
+/* `place` has now new[4096], which was looked at.  To be told whenever a page's
+ * content is another one, if sums are kept. */
+void page_cache_settle(struct page_cache *c, const uint8_t *place,
+		       const struct page_look *l, const uint8_t *new);
 
 /* Forget gfn, if it is there / forget everything, as if newly created (the
  * pages' memory goes back to the kernel). */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "codec_xrle.h"
 #include "sender_priv.h"
 #include "util.h"
 
@@ -44,11 +45,12 @@ static void start_threads(struct sender *s)
 
 int sender_new(struct sender **out, const struct sender_params *p)
 {
-	struct sender *s = calloc(1, sizeof(*s));
+	struct sender *s = aligned_alloc(_Alignof(struct sender), sizeof(*s));
 	int rc;
 
 	if (s == NULL)
 		return -ENOMEM;
+	memset(s, 0, sizeof(*s));
 	s->p = *p;
 	loop_soon_init(&s->soon, p->loop, slice, s);
 	s->digest = digest_new();
@@ -60,6 +62,11 @@ int sender_new(struct sender **out, const struct sender_params *p)
 		sender_free(s);
 		return rc;
 	}
+	rc = page_cache_keep_sums(s->cache);
+	if (rc < 0 && rc != -ENOTSUP)
+		qb_log(LOG_WARNING, "no sums of the old pages are kept, they "
+		       "are read instead: %s", strerror(-rc));
+	page_cache_use_huge_pages(s->cache);
 	start_threads(s);
 	*out = s;
 	return 0;
@@ -260,41 +267,75 @@ void sender_distrust_all(struct sender *s)
 
 /* ---- pages ---- */
 
-/* The next page to send: its content stays as it is until we return to the
- * loop.  NULL when there is none left. */
-static const uint8_t *peek_page(struct sender *s, gfn_t *gfn)
+/* The page to look at behind those that were: its content stays as it is until
+ * we return to the loop.  False when there is none. */
+static bool find_page(struct sender *s, struct coming *c, uint8_t *scratch)
 {
 	if (s->job == JOB_CAPTURE) {
-		if (s->next >= s->capture->count)
-			return NULL;
-		*gfn = s->capture->gfns[s->next];
-		return capture_page(s->capture, s->next);
+		if (s->look_next >= s->capture->count)
+			return false;
+		c->gfn = s->capture->gfns[s->look_next];
+		c->page = capture_page(s->capture, s->look_next++);
+		return true;
 	}
-	*gfn = page_bitmap_next(s->todo, s->next);
-	if (*gfn >= s->todo->npages)
-		return NULL;
+	c->gfn = page_bitmap_next(s->todo, s->look_next);
+	if (c->gfn >= s->todo->npages)
+		return false;
+	s->look_next = c->gfn + 1;
 	/* The guest may write the page while we read it; then the tracker,
 	 * armed before this pass began, reports it again.  But digest, delta
 	 * and cache must see one content. */
-	memcpy(s->scratch, s->p.ram + (size_t)*gfn * REMUS_PAGE_SIZE,
-	       REMUS_PAGE_SIZE);
-	return s->scratch;
+	page_copy(scratch, s->p.ram + (size_t)c->gfn * REMUS_PAGE_SIZE);
+	c->page = scratch;
+	return true;
 }
 
-static void page_is_sent(struct sender *s, gfn_t gfn, const uint8_t *page,
-			 uint8_t *old, enum page_kind kind)
+/* The next page to send, when a few behind it have been looked at, of `left`.
+ * NULL when there is none. */
+static const struct coming *next_page(struct sender *s, int left)
+{
+	unsigned int ahead = (unsigned int)left < PAGE_LOOK_AHEAD
+				     ? (unsigned int)left : PAGE_LOOK_AHEAD;
+
+	while (s->looked_at - s->taken < ahead) {
+		unsigned int i = s->looked_at % PAGE_LOOK_AHEAD;
+		struct coming *c = &s->coming[i];
+
+		if (!find_page(s, c, s->scratch[i]))
+			break;
+		page_cache_look(s->cache, c->gfn, c->page, &c->look);
+		s->looked_at++;
+	}
+	return s->taken != s->looked_at ? &s->coming[s->taken % PAGE_LOOK_AHEAD]
+					: NULL;
+}
+
+/* Nothing that was looked at is known any more. */
+static bool begin_to_look(struct sender *s)
+{
+	s->taken = s->looked_at = 0;
+	s->look_next = s->next;
+	if (s->job == JOB_CAPTURE)
+		return s->next < s->capture->count;
+	return page_bitmap_next(s->todo, s->next) < s->todo->npages;
+}
+
+static void page_is_sent(struct sender *s, const struct coming *c, uint8_t *old,
+			 enum page_kind kind)
 {
 	if (!s->digest_apart)
-		digest_page(s->digest, gfn, page);
+		digest_page(s->digest, c->gfn, c->page);
 	if (kind != PAGE_SAME) {
 		if (old == NULL)
-			old = page_cache_insert(s->cache, gfn);
-		page_writer_update(&s->frame.w, old, page);
+			old = page_cache_insert(s->cache, c->gfn);
+		page_writer_update(&s->frame.w, old, c->page);
+		page_cache_settle(s->cache, old, &c->look, c->page);
 	}
-	page_bitmap_set(s->sent, gfn);
+	page_bitmap_set(s->sent, c->gfn);
+	s->taken++;
 	if (s->job == JOB_LIVE) {
-		page_bitmap_clear(s->todo, gfn);
-		s->next = gfn + 1;
+		page_bitmap_clear(s->todo, c->gfn);
+		s->next = c->gfn + 1;
 		s->stats.live_bytes_raw += REMUS_PAGE_SIZE;
 	} else {
 		s->next++;
@@ -332,26 +373,26 @@ int sender_begin_frame(struct sender *s)
 static int send_frame_of_pages(struct sender *s, int pages_max)
 {
 	struct page_writer *w = &s->frame.w;
-	const uint8_t *page = NULL;
-	gfn_t gfn;
+	const struct coming *c = NULL;
 	int n = 0, rc;
 
-	if (peek_page(s, &gfn) == NULL)
+	if (!begin_to_look(s))
 		return 0;
 	rc = sender_begin_frame(s);
 	if (rc < 0)
 		return rc;
-	while (n < pages_max && (page = peek_page(s, &gfn)) != NULL) {
-		uint8_t *old = page_cache_lookup(s->cache, gfn);
+	while (n < pages_max && (c = next_page(s, pages_max - n)) != NULL) {
+		uint8_t *old = page_cache_lookup(s->cache, c->gfn);
 		enum page_kind kind;
 
-		if (page_writer_add(w, gfn, old, page, sender_kinds(s), &kind) < 0)
+		if (page_writer_add_groups(w, c->gfn, old, c->page,
+					   page_look_groups(&c->look, old),
+					   sender_kinds(s), &kind) < 0)
 			break; /* the frame is full: gfns do ascend */
-		page_is_sent(s, gfn, page, old, kind);
+		page_is_sent(s, c, old, kind);
 		n++;
 	}
-	sender_count(s, record_frame_commit(&s->frame, WIRE_PAGES,
-					  page != NULL));
+	sender_count(s, record_frame_commit(&s->frame, WIRE_PAGES, c != NULL));
 	return n;
 }
 

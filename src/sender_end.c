@@ -31,7 +31,7 @@ static const uint8_t *device_block(struct sender *s, uint64_t i)
 {
 	size_t at = (size_t)i * REMUS_PAGE_SIZE;
 
-	return page_block(s->scratch, s->capture->device + at,
+	return page_block(s->scratch[0], s->capture->device + at,
 			  s->capture->device_bytes - at);
 }
 

@@ -20,6 +20,13 @@
 
 enum job { JOB_NONE = 0, JOB_LIVE, JOB_CAPTURE };
 
+/* A page that is looked at before its turn. */
+struct coming {
+	gfn_t gfn;
+	const uint8_t *page;
+	struct page_look look;
+};
+
 struct sender {
 	struct sender_params p;
 	struct conn *conn;
@@ -66,11 +73,13 @@ struct sender {
 	uint64_t device_old_blocks, device_old_cap;
 
 	struct sender_stats stats;
-	uint8_t scratch[4096] __attribute__((aligned(64)));
+	/* of the frame that is being filled: a ring; where to look next */
+	unsigned int looked_at, taken;
+	uint64_t look_next;
+	struct coming coming[PAGE_LOOK_AHEAD];
+	uint8_t scratch[PAGE_LOOK_AHEAD][REMUS_PAGE_SIZE]
+		__attribute__((aligned(64)));
 };
-
-_Static_assert(sizeof(((struct sender *)0)->scratch) == REMUS_PAGE_SIZE,
-	       "scratch holds a page");
 
 /* ---- sender.c ---- */
 

@@ -193,46 +193,92 @@ static int flush_pages(struct stream_packer *p)
 	return frame(p, FRAME_PAGES, body, n);
 }
 
-static uint8_t *lookup(struct stream_packer *p, gfn_t gfn)
+static bool is_cached(const struct stream_packer *p, gfn_t gfn)
 {
-	return p->cache != NULL && gfn < STREAM_CACHED_PAGES
-		       ? page_cache_lookup(p->cache, gfn) : NULL;
+	return p->cache != NULL && gfn < STREAM_CACHED_PAGES;
+}
+
+static int write_page(struct stream_packer *p, const uint8_t *old,
+		      const uint8_t *new, const struct page_look *look,
+		      enum page_kind *kind)
+{
+	return page_writer_add_groups(&p->w, p->next, old, new,
+				      page_look_groups(look, old), p->kinds,
+				      kind);
 }
 
 /* Page `next` of the record.  The unpacker does the same with its cache. */
-static int add_page(struct stream_packer *p, const uint8_t *new)
+static int add_page(struct stream_packer *p, const uint8_t *new,
+		    const struct page_look *look)
 {
 	gfn_t gfn = p->gfns[p->next];
-	uint8_t *old = lookup(p, gfn);
-	int rc = page_writer_add(&p->w, p->next, old, new, p->kinds, NULL);
+	bool cached = is_cached(p, gfn);
+	uint8_t *old = cached ? page_cache_lookup(p->cache, gfn) : NULL;
+	enum page_kind kind;
+	int rc = write_page(p, old, new, look, &kind);
 
 	if (rc == -ENOSPC) {
 		rc = flush_pages(p);
 		if (rc == 0)
-			rc = page_writer_add(&p->w, p->next, old, new, p->kinds,
-					     NULL);
+			rc = write_page(p, old, new, look, &kind);
 	}
 	if (rc < 0)
 		return rc;
 	p->next++;
-	if (old == NULL && p->cache != NULL && gfn < STREAM_CACHED_PAGES)
+	if (!cached)
+		return 0;
+	if (old == NULL)
 		old = page_cache_insert(p->cache, gfn);
-	if (old != NULL)
+	if (kind != PAGE_SAME) {
 		page_writer_update(&p->w, old, new);
+		page_cache_settle(p->cache, old, look, new);
+	}
 	return 0;
+}
+
+/* Into *out.  gfns[0..ahead) come before its turn, gfns[ahead] is its own: if that
+ * is among them, what it will be compared with is not there yet. */
+static void look_at(const struct stream_packer *p, const uint64_t *gfns,
+		    uint32_t ahead, const uint8_t *new, struct page_look *out)
+{
+	bool again = false;
+
+	for (uint32_t i = 0; i < ahead; i++)
+		again = again || gfns[i] == gfns[ahead];
+	if (is_cached(p, gfns[ahead]) && !again)
+		page_cache_look(p->cache, gfns[ahead], new, out);
+	else
+		*out = (struct page_look){ .groups = PAGE_GROUPS_ALL };
+}
+
+static int add_pages(struct stream_packer *p, const uint8_t *data,
+		     uint32_t count)
+{
+	struct page_look looks[PAGE_LOOK_AHEAD];
+	uint32_t seen = 0;
+	int rc = 0;
+
+	for (uint32_t i = 0; i < count && rc == 0; i++) {
+		for (; seen < count && seen < i + PAGE_LOOK_AHEAD; seen++)
+			look_at(p, p->gfns + p->next, seen - i,
+				data + (size_t)seen * REMUS_PAGE_SIZE,
+				&looks[seen % PAGE_LOOK_AHEAD]);
+		rc = add_page(p, data + (size_t)i * REMUS_PAGE_SIZE,
+			      &looks[i % PAGE_LOOK_AHEAD]);
+	}
+	return rc;
 }
 
 static int pages(struct stream_packer *p, const struct stream_event *ev)
 {
 	uint64_t begin;
-	int rc = 0;
+	int rc;
 
 	if (p->watch != NULL)
 		p->watch(p->watch_ctx, p->cache, p->gfns + p->next, ev->data,
 			 ev->pages);
 	begin = p->timed ? now_thread_ns() - p->frames_ns : 0;
-	for (uint32_t i = 0; i < ev->pages && rc == 0; i++)
-		rc = add_page(p, ev->data + i * REMUS_PAGE_SIZE);
+	rc = add_pages(p, ev->data, ev->pages);
 	if (rc == 0 && p->next == p->pages)
 		rc = flush_pages(p);
 	p->stats.pages += ev->pages;
@@ -338,8 +384,11 @@ static int set_mode(struct stream_packer *p, enum stream_mode mode,
 	if (p->others == NULL)
 		return -ENOMEM;
 	rc = page_cache_create(&p->cache, STREAM_CACHED_PAGES, cache_bytes);
-	if (rc == 0)
+	if (rc == 0) {
+		/* Without them the old pages are read. */
+		(void)page_cache_keep_sums(p->cache);
 		page_cache_use_huge_pages(p->cache);
+	}
 	return rc;
 }
 

@@ -111,6 +111,7 @@ static inline void change_page(struct made *m, uint8_t *page)
 	default: /* some words */
 		for (int i = 0; i < 5; i++)
 			page[made_random(m) % MAKE_PAGE] ^= 0x55;
+		page[100] ^= 0x55; /* what it was before, again and again */
 	}
 }
 

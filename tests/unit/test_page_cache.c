@@ -186,6 +186,107 @@ static void neighbours_lie_side_by_side(void **state)
 	}
 }
 
+/* Sums are kept, or this processor has none that are fast. */
+static bool keep_sums(struct page_cache *c)
+{
+	uint64_t before = page_cache_bytes(c);
+	int rc = page_cache_keep_sums(c);
+
+	if (page_sums_fast() == NULL) {
+		assert_int_equal(rc, -ENOTSUP);
+		assert_int_equal(page_cache_bytes(c), before);
+		return false;
+	}
+	assert_int_equal(rc, 0);
+	assert_int_equal(page_cache_bytes(c), before + page_cache_capacity(c) *
+						       PAGE / 32);
+	return true;
+}
+
+static unsigned int really_changed(const uint8_t *a, const uint8_t *b)
+{
+	unsigned int groups = 0;
+
+	for (size_t i = 0; i < PAGE_GROUPS; i++)
+		groups |= (unsigned int)(memcmp(a + i * PAGE_GROUP_BYTES,
+						b + i * PAGE_GROUP_BYTES,
+						PAGE_GROUP_BYTES) != 0) << i;
+	return groups;
+}
+
+/* As the sender does: pages in ascending order, a few looked at before the turn of
+ * the first comes; some are given up by then, or were by others before. */
+static void looks(uint64_t npages, uint64_t cache_bytes)
+{
+	struct page_cache *c = create(npages, cache_bytes);
+	uint8_t (*guest)[PAGE] = calloc(npages, PAGE);
+	bool sums = keep_sums(c);
+	uint64_t known = 0, all = 0;
+
+	assert_non_null(guest);
+	page_cache_use_huge_pages(c);
+	for (unsigned int epoch = 0; epoch < 40; epoch++) {
+		struct page_look look[PAGE_LOOK_AHEAD];
+		uint64_t looked_at = 0;
+
+		if (epoch == 20)
+			page_cache_drop_all(c);
+		for (gfn_t g = 0; g < npages; g++)
+			for (uint64_t n = rnd() % 4; n > 0; n--)
+				guest[g][rnd() % PAGE] ^= (uint8_t)rnd();
+		for (gfn_t g = 0; g < npages; g++) {
+			const struct page_look *l = &look[g % PAGE_LOOK_AHEAD];
+			uint8_t *old;
+
+			for (; looked_at < npages &&
+			       looked_at < g + PAGE_LOOK_AHEAD; looked_at++)
+				page_cache_look(c, looked_at, guest[looked_at],
+						&look[looked_at %
+						      PAGE_LOOK_AHEAD]);
+			if (rnd() % 16 == 0)
+				page_cache_drop(c, g);
+			old = page_cache_lookup(c, g);
+			if (old != NULL) {
+				unsigned int groups = page_look_groups(l, old);
+
+				assert_int_equal(groups,
+						 sums ? really_changed(
+								old, guest[g])
+						      : PAGE_GROUPS_ALL);
+				known += groups != PAGE_GROUPS_ALL;
+			} else {
+				old = page_cache_insert(c, g);
+			}
+			all++;
+			memcpy(old, guest[g], PAGE);
+			page_cache_settle(c, old, l, guest[g]);
+		}
+	}
+	if (sums)
+		assert_true(known > all / 16);
+	free(guest);
+	page_cache_destroy(c);
+}
+
+static void looks_tell_what_changed(void **state)
+{
+	(void)state;
+	looks(100, 100 * PAGE);
+	looks(100, 40 * PAGE);
+	looks(3, 3 * PAGE);
+}
+
+/* Whose page a place is has been changed between the look and its turn. */
+static void a_look_at_another_place_knows_nothing(void **state)
+{
+	struct page_look l = { .old = (const uint8_t *)&l, .groups = 5 };
+
+	(void)state;
+	assert_int_equal(page_look_groups(&l, (const uint8_t *)&l), 5);
+	assert_int_equal(page_look_groups(&l, (const uint8_t *)&state),
+			 PAGE_GROUPS_ALL);
+}
+
 /* S5: the same calls, the same pages, also after drop_all. */
 static void equal_calls_equal_content(void **state)
 {
@@ -329,6 +430,8 @@ int main(void)
 		cmocka_unit_test(flat_against_a_model),
 		cmocka_unit_test(sets_against_a_model),
 		cmocka_unit_test(neighbours_lie_side_by_side),
+		cmocka_unit_test(looks_tell_what_changed),
+		cmocka_unit_test(a_look_at_another_place_knows_nothing),
 		cmocka_unit_test(equal_calls_equal_content),
 		cmocka_unit_test(replacement_is_as_specified),
 		cmocka_unit_test(used_pages_stay),

@@ -112,7 +112,10 @@ static void guest_writes(struct world *w)
 
 	if (w->held)
 		return;
-	switch (rnd(w, 8)) {
+	switch (rnd(w, 9)) {
+	case 8: /* what it was two writes ago, again and again */
+		page[REMUS_PAGE_SIZE / 2] ^= 0x40;
+		break;
 	case 0: memset(page, 0, REMUS_PAGE_SIZE); break;
 	case 1:
 		fill(w, page, REMUS_PAGE_SIZE);
