@@ -28,6 +28,7 @@
 
 #include "capture_file.h"
 #include "codec_xrle.h"
+#include "page_cache.h"
 #include "page_pack.h"
 #include "page_record.h"
 #include "record_frame.h"
@@ -56,6 +57,7 @@ struct encoded {
 };
 
 static uint8_t *olds, *news, *twins, *image, *scratch;
+static struct page_cache *old_cache; /* which olds are in */
 static uint64_t *gfns, pages, epochs;
 static struct encoded *fast, *tight; /* a chunk each, to be decoded */
 static struct encoded queue;	      /* where the sender would write it */
@@ -238,10 +240,32 @@ static void run_memcpy(size_t from, size_t to)
 		       REMUS_PAGE_SIZE);
 }
 
-/* As record_frame.c does it. */
+/* To what they were before the last round. */
+static void settle_olds(void)
+{
+	const struct page_look none = { .old = NULL };
+
+	for (size_t i = 0; i < pages; i++)
+		page_cache_settle(old_cache, page_at(olds, i), &none,
+				  page_at(olds, i));
+}
+
+static void look_ahead(struct page_look *looks, size_t *looked_at, size_t from,
+		       size_t to)
+{
+	for (; *looked_at < to && *looked_at < from + PAGE_LOOK_AHEAD;
+	     ++*looked_at)
+		page_cache_look(old_cache, *looked_at, page_at(news, *looked_at),
+				&looks[*looked_at % PAGE_LOOK_AHEAD]);
+}
+
+/* As sender.c and record_frame.c do it, but that the old pages stay as they are, for
+ * the next round. */
 static void encode(struct encoded *e, size_t from, size_t to, bool packed)
 {
 	size_t cap = packed ? PAGE_PACK_RECORDS_BYTES : RECORD_FRAME_BYTES;
+	struct page_look looks[PAGE_LOOK_AHEAD];
+	size_t looked_at = from;
 	struct page_writer w;
 
 	for (e->n = 0; from < to; e->n++) {
@@ -252,11 +276,21 @@ static void encode(struct encoded *e, size_t from, size_t to, bool packed)
 		page_writer_init(&w, packed ? scratch : out, cap);
 		if (packed)
 			w.delta_max = PAGE_PACK_DELTA_MAX;
-		while (from < to &&
-		       page_writer_add(&w, gfns[from], page_at(olds, from),
-				       page_at(news, from), PAGE_ALLOW_ALL,
-				       NULL) == 0)
-			from++;
+		for (; from < to; from++) {
+			const uint8_t *old = page_at(olds, from);
+			struct page_look *l = &looks[from % PAGE_LOOK_AHEAD];
+			enum page_kind kind;
+
+			look_ahead(looks, &looked_at, from, to);
+			if (page_writer_add_groups(&w, gfns[from], old,
+						   page_at(news, from),
+						   page_look_groups(l, old),
+						   PAGE_ALLOW_ALL, &kind) < 0)
+				break;
+			if (kind != PAGE_SAME)
+				page_cache_settle(old_cache, old, l,
+						  page_at(news, from));
+		}
 		bytes = page_writer_bytes(&w);
 		if (packed)
 			n = page_pack_written(packer, out, &w);
@@ -444,6 +478,8 @@ static void measure(void)
 		for (size_t c = 0; c < CONTESTANTS; c++) {
 			if (c >= FAST_DECODE)
 				memcpy(image, olds, pages * REMUS_PAGE_SIZE);
+			if (c == FAST || c == TIGHT)
+				settle_olds();
 			pass(c, least + c * nchunks);
 		}
 	for (size_t c = 0; c < CONTESTANTS; c++) {
@@ -564,10 +600,12 @@ static bool bench(const char *what, bool json)
 		make(what[0] == 'f');
 	else
 		load(what);
-	for (size_t k = 0; k < nchunks; k++) {
+	settle_olds();
+	for (size_t k = 0; k < nchunks; k++)
 		keep(&fast[k], k, false);
+	settle_olds();
+	for (size_t k = 0; k < nchunks; k++)
 		keep(&tight[k], k, true);
-	}
 	measure();
 	right = round_trip(fast) && round_trip(tight);
 	xbzrle = xbzrle_ratio();
@@ -607,14 +645,32 @@ static bool bench(const char *what, bool json)
 	return right;
 }
 
+/* As the sender has it, full: one page behind the other. */
+static uint8_t *take_cache(struct page_cache **c)
+{
+	uint8_t *first = NULL;
+
+	if (page_cache_create(c, PAGES_MAX, PAGES_MAX * REMUS_PAGE_SIZE) < 0)
+		die("memory");
+	(void)page_cache_keep_sums(*c);
+	page_cache_use_huge_pages(*c);
+	for (size_t i = 0; i < PAGES_MAX; i++) {
+		uint8_t *p = page_cache_insert(*c, i);
+
+		memset(p, 1, REMUS_PAGE_SIZE);
+		first = first == NULL ? p : first;
+	}
+	return first;
+}
+
 static void begin(void)
 {
 	size_t bytes = PAGES_MAX * REMUS_PAGE_SIZE;
 
-	olds = take(bytes);
+	olds = take_cache(&old_cache);
+	image = take(bytes);
 	news = take(bytes);
 	twins = take(bytes);
-	image = take(bytes);
 	gfns = take(PAGES_MAX * sizeof(*gfns));
 	scratch = take(4 * CHUNK * REMUS_PAGE_SIZE);
 	fast = calloc(PAGES_MAX, sizeof(*fast));

@@ -10,8 +10,10 @@
  * pause, and after it.
  *
  *   copy      pause: capture_pages()
- *             after: digest, encode from the copy, copy to the old page
- *   huge      the same with huge pages for the copies and the old pages
+ *             after: digest, encode from the copy by the sums of the old page,
+ *             copy what changed to it
+ *   huge      the same with huge pages for the copies, the old pages and their
+ *             sums (remusd has them for the latter two)
  *   encode    pause: encode from the guest's memory, copy to the old page
  *             after: digest of the old page, which is the new one now
  *   lean      pause: encode, and apply what came out to the old page
@@ -31,6 +33,7 @@
 #include "capture.h"
 #include "capture_file.h"
 #include "digest.h"
+#include "page_cache.h"
 #include "page_record.h"
 
 #define FRAME_BYTES ((size_t)128 << 10)
@@ -44,7 +47,8 @@ static struct capture_epoch *epochs;
 static size_t count;
 static uint64_t npages;
 static uint8_t *ram, *olds[2], *frame;
-static struct capture captures[2]; /* [1]: huge pages */
+static struct page_cache *caches[2]; /* which olds are in */
+static struct capture captures[2];   /* [1]: huge pages */
 static struct page_bitmap dirty;
 static struct digest *digest;
 static unsigned int rounds = 9;
@@ -85,13 +89,34 @@ static uint8_t *map(bool huge)
 	return p;
 }
 
+/* A place for each page, one behind the other. */
+static uint8_t *fill_cache(struct page_cache **c, bool huge)
+{
+	const struct page_look none = { .old = NULL };
+	uint8_t *first = NULL;
+
+	if (page_cache_create(c, npages, npages * REMUS_PAGE_SIZE) < 0)
+		die("memory");
+	(void)page_cache_keep_sums(*c);
+	if (huge)
+		page_cache_use_huge_pages(*c);
+	for (gfn_t g = 0; g < npages; g++) {
+		uint8_t *p = page_cache_insert(*c, g);
+
+		memset(p, 0, REMUS_PAGE_SIZE);
+		page_cache_settle(*c, p, &none, p);
+		first = first == NULL ? p : first;
+	}
+	return first;
+}
+
 static void begin(void)
 {
 	ram = map(false);
 	for (int i = 0; i < 2; i++) {
 		struct capture *c = &captures[i];
 
-		olds[i] = map(i == 1);
+		olds[i] = fill_cache(&caches[i], i == 1);
 		if (capture_init(c, ram, npages, npages * REMUS_PAGE_SIZE) < 0)
 			die("memory");
 		madvise(c->copies, c->copies_max * REMUS_PAGE_SIZE,
@@ -112,7 +137,7 @@ static void end(void)
 		free(epochs[i].pages);
 	for (int i = 0; i < 2; i++) {
 		capture_free(&captures[i]);
-		munmap(olds[i], npages * REMUS_PAGE_SIZE);
+		page_cache_destroy(caches[i]);
 	}
 	munmap(ram, npages * REMUS_PAGE_SIZE);
 	free(frame);
@@ -127,13 +152,17 @@ static uint8_t *at(uint8_t *base, uint64_t gfn)
 
 /* ---- the two parts of each way ---- */
 
-static void put(struct page_writer *w, gfn_t gfn, const uint8_t *old,
-		const uint8_t *new)
+static enum page_kind put(struct page_writer *w, gfn_t gfn, const uint8_t *old,
+			  const uint8_t *new, unsigned int groups)
 {
-	if (page_writer_add(w, gfn, old, new, PAGE_ALLOW_ALL, NULL) == 0)
-		return;
+	enum page_kind kind;
+
+	if (page_writer_add_groups(w, gfn, old, new, groups, PAGE_ALLOW_ALL,
+				   &kind) == 0)
+		return kind;
 	page_writer_init(w, frame, FRAME_BYTES); /* and sent */
-	page_writer_add(w, gfn, old, new, PAGE_ALLOW_ALL, NULL);
+	page_writer_add_groups(w, gfn, old, new, groups, PAGE_ALLOW_ALL, &kind);
+	return kind;
 }
 
 /* From what was just written for the page, the record's tag at `from`. */
@@ -170,7 +199,7 @@ static void encode_in_pause(bool lean)
 		uint8_t *old = at(olds[0], g), *new = at(ram, g);
 
 		if (!lean) {
-			put(&w, g, old, new);
+			put(&w, g, old, new, PAGE_GROUPS_ALL);
 			memcpy(old, new, REMUS_PAGE_SIZE);
 			continue;
 		}
@@ -199,39 +228,60 @@ static void in_pause(enum way way, const struct capture_epoch *e)
 		encode_in_pause(way == LEAN);
 }
 
-static void after_pause(enum way way, const struct capture_epoch *e)
+/* As sender.c does it. */
+static void send_copies(unsigned int which, const struct capture_epoch *e)
 {
-	uint8_t *base = olds[way == HUGE];
+	const struct capture *c = &captures[which];
+	struct page_look looks[PAGE_LOOK_AHEAD];
 	struct page_writer w;
+	uint64_t seen = 0;
 
 	page_writer_init(&w, frame, FRAME_BYTES);
-	digest_start(digest);
 	for (uint64_t i = 0; i < e->n; i++) {
 		gfn_t g = e->pages[i].gfn;
-		uint8_t *old = at(base, g);
-		const uint8_t *new = old;
+		uint8_t *old = at(olds[which], g);
+		const uint8_t *new = capture_page(c, i);
+		const struct page_look *l = &looks[i % PAGE_LOOK_AHEAD];
 
-		if (way == COPY || way == HUGE) {
-			new = capture_page(&captures[way == HUGE], i);
-			put(&w, g, old, new);
+		for (; seen < e->n && seen < i + PAGE_LOOK_AHEAD; seen++)
+			page_cache_look(caches[which], e->pages[seen].gfn,
+					capture_page(c, seen),
+					&looks[seen % PAGE_LOOK_AHEAD]);
+		if (put(&w, g, old, new, page_look_groups(l, old)) !=
+		    PAGE_SAME) {
+			page_writer_update(&w, old, new);
+			page_cache_settle(caches[which], old, l, new);
 		}
 		digest_page(digest, g, new);
-		if (new != old)
-			memcpy(old, new, REMUS_PAGE_SIZE);
 	}
+}
+
+static void after_pause(enum way way, const struct capture_epoch *e)
+{
+	digest_start(digest);
+	if (way == COPY || way == HUGE)
+		send_copies(way == HUGE, e);
+	else
+		for (uint64_t i = 0; i < e->n; i++)
+			digest_page(digest, e->pages[i].gfn,
+				    at(olds[0], e->pages[i].gfn));
 }
 
 /* ---- rounds ---- */
 
 static void replay(enum way way, double *pause, double *after)
 {
+	const struct page_look none = { .old = NULL };
+
 	/* What each page was before the capture. */
 	for (size_t k = count; k-- > 0;)
 		for (uint64_t i = 0; i < epochs[k].n; i++) {
 			const struct capture_page *p = &epochs[k].pages[i];
 
-			memcpy(at(olds[way == HUGE], p->gfn), p->old,
-			       REMUS_PAGE_SIZE);
+			uint8_t *old = at(olds[way == HUGE], p->gfn);
+
+			memcpy(old, p->old, REMUS_PAGE_SIZE);
+			page_cache_settle(caches[way == HUGE], old, &none, old);
 		}
 	for (size_t k = 0; k < count; k++) {
 		const struct capture_epoch *e = &epochs[k];

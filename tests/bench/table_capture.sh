@@ -25,9 +25,10 @@ table_capture() {
 		row "${words[@]}"
 	done <"$out"
 	note "Replayed captures. copy is what remusd does: capture_pages() in the" \
-		"pause; after it digest, XOR-RLE and the copy to the old page." \
-		"memcpy: the floor of that, 4096 bytes for each page and nothing" \
-		"else. huge pages: for copies and old pages. encode: XOR-RLE from" \
+		"pause; after it digest, XOR-RLE by the old pages' sums, and the" \
+		"copy of what changed. memcpy: the floor of the pause, 4096 bytes" \
+		"for each page and nothing else. huge pages: for copies, old" \
+		"pages and sums. encode: XOR-RLE from" \
 		"the guest's memory in the pause, the page copied to the old one;" \
 		"lean: only what changed of it. Both leave the digest for later."
 	note "encoder %: of a processor, if there were as many pages every 25 ms."
