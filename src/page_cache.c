@@ -25,7 +25,9 @@ struct page_cache {
 	struct page_bitmap present; /* flat only */
 
 	page_sums_fn *sum_up;	/* NULL: no sums are kept */
+	unsigned int rewritten; /* of those settled last, without a gap */
 	struct page_sums *sums; /* of each place */
+	struct page_bitmap unsummed; /* places whose sums are too old */
 	struct page_sums_key key;
 
 	uint64_t sets;	 /* 0: flat */
@@ -116,6 +118,7 @@ void page_cache_destroy(struct page_cache *c)
 	if (c->sums != NULL)
 		munmap(c->sums, c->places * sizeof(*c->sums));
 	page_bitmap_free(&c->present);
+	page_bitmap_free(&c->unsummed);
 	free(c->tags);
 	free(c->marks);
 	free(c);
@@ -137,6 +140,8 @@ int page_cache_keep_sums(struct page_cache *c)
 	if (fn == NULL)
 		return -ENOTSUP;
 	rc = page_sums_new_key(&c->key);
+	if (rc == 0)
+		rc = page_bitmap_init(&c->unsummed, c->places);
 	if (rc < 0)
 		return rc;
 	c->sums = map_memory(c->places * sizeof(*c->sums));
@@ -243,10 +248,9 @@ uint8_t *page_cache_insert(struct page_cache *c, gfn_t gfn)
 	return place_in_set(c, set, way);
 }
 
-static struct page_sums *sums_of(const struct page_cache *c,
-				 const uint8_t *place)
+static uint64_t index_of(const struct page_cache *c, const uint8_t *place)
 {
-	return c->sums + (size_t)(place - c->pages) / REMUS_PAGE_SIZE;
+	return (uint64_t)(place - c->pages) / REMUS_PAGE_SIZE;
 }
 
 /* A number: there need not be anything. */
@@ -259,11 +263,21 @@ static void fetch(uintptr_t at, size_t bytes)
 void page_cache_look(const struct page_cache *c, gfn_t gfn, const uint8_t *new,
 		     struct page_look *out)
 {
-	out->old = c->sum_up != NULL ? page_cache_peek(c, gfn) : NULL;
+	const uint8_t *old;
+	uint64_t i;
+
+	out->old = NULL;
 	out->groups = PAGE_GROUPS_ALL;
-	if (out->old == NULL)
+	if (c->sum_up == NULL || c->rewritten >= PAGE_LOOK_REWRITTEN)
 		return;
-	out->groups = c->sum_up(&out->sums, &c->key, new, sums_of(c, out->old));
+	old = page_cache_peek(c, gfn);
+	if (old == NULL)
+		return;
+	i = index_of(c, old);
+	if (page_bitmap_test(&c->unsummed, i))
+		return;
+	out->old = old;
+	out->groups = c->sum_up(&out->sums, &c->key, new, &c->sums[i]);
 	fetch((uintptr_t)new + REMUS_PAGE_SIZE, PAGE_LOOK_BYTES);
 	/* Of one that was rewritten little is read. */
 	if (out->groups == PAGE_GROUPS_ALL)
@@ -275,16 +289,28 @@ void page_cache_look(const struct page_cache *c, gfn_t gfn, const uint8_t *new,
 }
 
 void page_cache_settle(struct page_cache *c, const uint8_t *place,
-		       const struct page_look *l, const uint8_t *new)
+		       const struct page_look *l, const uint8_t *new,
+		       enum page_fate fate)
 {
 	static const struct page_sums none;
+	uint64_t i;
 
 	if (c->sum_up == NULL)
 		return;
-	if (l->old != NULL)
-		*sums_of(c, place) = l->sums;
-	else
-		c->sum_up(sums_of(c, place), &c->key, new, &none);
+	if (fate != PAGE_REWRITTEN)
+		c->rewritten = 0;
+	else if (c->rewritten < PAGE_LOOK_REWRITTEN)
+		c->rewritten++;
+	i = index_of(c, place);
+	if (l->old == NULL && fate == PAGE_REWRITTEN) {
+		page_bitmap_set(&c->unsummed, i);
+		return;
+	}
+	if (l->old == NULL)
+		c->sum_up(&c->sums[i], &c->key, new, &none);
+	else if (fate != PAGE_STAYED)
+		c->sums[i] = l->sums;
+	page_bitmap_clear(&c->unsummed, i);
 }
 
 void page_cache_drop(struct page_cache *c, gfn_t gfn)
@@ -341,7 +367,8 @@ uint64_t page_cache_bytes(const struct page_cache *c)
 	uint64_t pages = c->places * REMUS_PAGE_SIZE;
 
 	if (c->sums != NULL)
-		pages += c->places * sizeof(*c->sums);
+		pages += c->places * sizeof(*c->sums) +
+			 8 * (c->places / 64 + 2);
 	if (c->sets == 0)
 		return pages + 8 * (c->npages / 64 + 2);
 	return pages + c->places * sizeof(*c->tags) + c->sets;

@@ -32,16 +32,19 @@
  * Memory, where P = guest pages and S = cache_bytes / (PAGE_CACHE_WAYS * 4096):
  *   flat         4096 * P + 8 * (P / 64 + 2)
  *   associative  S * (PAGE_CACHE_WAYS * 4096 + 8 * PAGE_CACHE_WAYS + 1)
- * plus, with sums, 128 for each place: a thirty-second of what the pages take; and
- * less than four machine pages (struct, and rounding by the kernel).
+ * plus, with sums, for Q = P or S * PAGE_CACHE_WAYS places 128 * Q + 8 * (Q / 64 + 2),
+ * about a thirty-second of what the pages take; and less than four machine pages
+ * (struct, and rounding by the kernel).
  */
 #ifndef REMUS_PAGE_CACHE_H
 #define REMUS_PAGE_CACHE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "page.h"
+#include "page_record.h"
 #include "page_sums.h"
 
 #define PAGE_CACHE_WAYS 8
@@ -91,6 +94,26 @@ struct page_look {
 	struct page_sums sums; /* of the new content, if it was */
 };
 
+/* What became of a page. */
+enum page_fate {
+	PAGE_STAYED,	/* as it was */
+	PAGE_CHANGED,	/* or came into the cache */
+	PAGE_REWRITTEN, /* and was sent as a whole, though its old content was known */
+};
+
+/* Of one whose record is of that kind; known: page_cache_lookup() told its old
+ * content. */
+static inline enum page_fate page_fate(bool known, enum page_kind kind)
+{
+	if (kind == PAGE_SAME)
+		return PAGE_STAYED;
+	return known && kind == PAGE_RAW ? PAGE_REWRITTEN : PAGE_CHANGED;
+}
+
+/* Behind so many pages that were rewritten none is looked at until one was not: sums
+ * would only cost time. */
+#define PAGE_LOOK_REWRITTEN 4
+
 /* new[4096]: to be the page's content; what lies behind it is likely to be looked
  * at next.  No part of the sequence.  Until its turn comes nothing may be settled
  * for this gfn. */
@@ -106,10 +129,11 @@ static inline unsigned int page_look_groups(const struct page_look *l,
 	return old == l->old ? l->groups : PAGE_GROUPS_ALL;
 }
 
-/* `place` has now new[4096], which was looked at.  To be told whenever a page's
- * content is another one, if sums are kept. */
+/* `place` has now new[4096], which was looked at.  To be told of each page that was,
+ * and whenever a page's content is another one, if sums are kept. */
 void page_cache_settle(struct page_cache *c, const uint8_t *place,
-		       const struct page_look *l, const uint8_t *new);
+		       const struct page_look *l, const uint8_t *new,
+		       enum page_fate fate);
 
 /* Forget gfn, if it is there / forget everything, as if newly created (the
  * pages' memory goes back to the kernel). */

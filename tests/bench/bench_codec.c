@@ -247,7 +247,7 @@ static void settle_olds(void)
 
 	for (size_t i = 0; i < pages; i++)
 		page_cache_settle(old_cache, page_at(olds, i), &none,
-				  page_at(olds, i));
+				  page_at(olds, i), PAGE_CHANGED);
 }
 
 static void look_ahead(struct page_look *looks, size_t *looked_at, size_t from,
@@ -287,9 +287,8 @@ static void encode(struct encoded *e, size_t from, size_t to, bool packed)
 						   page_look_groups(l, old),
 						   PAGE_ALLOW_ALL, &kind) < 0)
 				break;
-			if (kind != PAGE_SAME)
-				page_cache_settle(old_cache, old, l,
-						  page_at(news, from));
+			page_cache_settle(old_cache, old, l, page_at(news, from),
+					  page_fate(true, kind));
 		}
 		bytes = page_writer_bytes(&w);
 		if (packed)

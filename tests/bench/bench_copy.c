@@ -104,7 +104,7 @@ static uint8_t *fill_cache(struct page_cache **c, bool huge)
 		uint8_t *p = page_cache_insert(*c, g);
 
 		memset(p, 0, REMUS_PAGE_SIZE);
-		page_cache_settle(*c, p, &none, p);
+		page_cache_settle(*c, p, &none, p, PAGE_CHANGED);
 		first = first == NULL ? p : first;
 	}
 	return first;
@@ -242,16 +242,16 @@ static void send_copies(unsigned int which, const struct capture_epoch *e)
 		uint8_t *old = at(olds[which], g);
 		const uint8_t *new = capture_page(c, i);
 		const struct page_look *l = &looks[i % PAGE_LOOK_AHEAD];
+		enum page_kind kind;
 
 		for (; seen < e->n && seen < i + PAGE_LOOK_AHEAD; seen++)
 			page_cache_look(caches[which], e->pages[seen].gfn,
 					capture_page(c, seen),
 					&looks[seen % PAGE_LOOK_AHEAD]);
-		if (put(&w, g, old, new, page_look_groups(l, old)) !=
-		    PAGE_SAME) {
-			page_writer_update(&w, old, new);
-			page_cache_settle(caches[which], old, l, new);
-		}
+		kind = put(&w, g, old, new, page_look_groups(l, old));
+		page_writer_update(&w, old, new);
+		page_cache_settle(caches[which], old, l, new,
+				  page_fate(true, kind));
 		digest_page(digest, g, new);
 	}
 }
@@ -281,7 +281,8 @@ static void replay(enum way way, double *pause, double *after)
 			uint8_t *old = at(olds[way == HUGE], p->gfn);
 
 			memcpy(old, p->old, REMUS_PAGE_SIZE);
-			page_cache_settle(caches[way == HUGE], old, &none, old);
+			page_cache_settle(caches[way == HUGE], old, &none, old,
+					  PAGE_CHANGED);
 		}
 	for (size_t k = 0; k < count; k++) {
 		const struct capture_epoch *e = &epochs[k];

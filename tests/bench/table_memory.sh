@@ -13,6 +13,7 @@
 #                                                 receiver.c, qemu_files.c
 #  primary  min(C, 4096 P) + 4 P   the copy and its list         src/capture.h
 #           K (1 + 65 / 32768), or 4096 P + P / 8                src/page_cache.h
+#           (K or 4096 P) (1 / 32 + 1 / 32768)  sums of these    src/page_cache.h
 #           (F + 3) P / 8          bitmaps                       src/inflight.h
 #           128 KiB                the tracker pagemap (compare: 4096 P)
 #           512 KiB + 1 MiB        records to be packed, zstd    src/record_frame.c
@@ -50,6 +51,7 @@ memory_bound() {
 				sum += min(C, 4096 * P) + 4 * P
 				sum += K < 4096 * P ? K * (1 + 65 / 32768) \
 					: 4096 * P + P / 8
+				sum += min(K, 4096 * P) * 1025 / 32768
 				sum += (F + 3) * P / 8 + 131072
 			} else
 				sum += 4096 * e + 8 * P
