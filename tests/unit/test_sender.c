@@ -171,7 +171,7 @@ void __wrap_digest_page(struct digest *d, gfn_t gfn, const uint8_t *page)
 /* ---- the time, which only passes when somebody asks, or the backup takes some:
  * what auto decides must not depend on what else the machine does ---- */
 
-static _Atomic uint64_t clock_ns;
+static uint64_t clock_ns;
 
 uint64_t __wrap_now_mono_ns(void);
 
