@@ -276,7 +276,17 @@ xen_listen() {
 	ip netns exec "$LAB_SWITCH" timeout 3600 busybox nc -l -p 5001 \
 		0<>"$LAB_DIR/never" >"$1" &
 	XEN_LISTEN=$!
+	echo "$XEN_LISTEN" >"$LAB_DIR/listen.pid"
 	wait_until 10 xen_listens
+}
+
+# End one that nobody came to, so that it does not outlive the lab: timeout ends
+# what it runs.
+xen_deaf() {
+	local pid=
+	{ read -r pid <"$LAB_DIR/listen.pid"; } 2>/dev/null || return 0
+	tr '\0' '\n' 2>/dev/null <"/proc/$pid/cmdline" | has -xF 5001 || return 0
+	kill_pid "$pid"
 }
 
 xen_listens() {
@@ -309,6 +319,7 @@ xen_off() {
 	for name in "${!XEN_ID[@]}"; do
 		xen_kill "$name"
 	done
+	xen_deaf
 }
 
 # ---- what works on hosts of tests/lib/hosts.sh, works on these ----
