@@ -283,25 +283,27 @@ xen_listen() {
 # End one that nobody came to, so that it does not outlive the lab: timeout ends
 # what it runs.
 xen_deaf() {
-	local pid=
-	{ read -r pid <"$LAB_DIR/listen.pid"; } 2>/dev/null || return 0
-	tr '\0' '\n' 2>/dev/null <"/proc/$pid/cmdline" | has -xF 5001 || return 0
-	kill_pid "$pid"
+	local pid
+	! pid=$(pid_in "$LAB_DIR/listen.pid" 5001) || kill_pid "$pid"
 }
 
 xen_listens() {
 	ip netns exec "$LAB_SWITCH" ss -Htln 'sport = :5001' | has LISTEN
 }
 
-# By the file, so that another process than the one that switched it on may ask
-# and kill; the name tells whether the number is still that host's.
-xen_pid() {
+# FILE WORD: the number in FILE, if that is still a process of which WORD is an
+# argument.
+pid_in() {
 	local pid=
-	{ read -r pid <"$LAB_DIR/$1.pid"; } 2>/dev/null || return 1
-	tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null |
-		has -xF "$LAB_ID-$1" || return 1
+	{ read -r pid <"$1"; } 2>/dev/null || return 1
+	tr '\0' '\n' 2>/dev/null <"/proc/$pid/cmdline" | has -xF -- "$2" ||
+		return 1
 	echo "$pid"
 }
+
+# By the file, so that another process than the one that switched it on may ask
+# and kill.
+xen_pid() { pid_in "$LAB_DIR/$1.pid" "$LAB_ID-$1"; }
 
 xen_kill() {
 	local pid
