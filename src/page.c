@@ -8,7 +8,7 @@
 int page_bitmap_init(struct page_bitmap *b, uint64_t npages)
 {
 	b->npages = npages;
-	b->words = calloc(bitmap_words(npages) + 1, sizeof(*b->words));
+	b->words = calloc(1, page_bitmap_bytes(npages));
 	return b->words == NULL ? -ENOMEM : 0;
 }
 

@@ -64,6 +64,12 @@ static inline size_t bitmap_words(uint64_t npages)
 	return (size_t)((npages + 63) / 64);
 }
 
+/* What such a bitmap takes: a word more than its bits need. */
+static inline size_t page_bitmap_bytes(uint64_t npages)
+{
+	return 8 * (bitmap_words(npages) + 1);
+}
+
 /* 0, or -ENOMEM.  All bits clear. */
 int page_bitmap_init(struct page_bitmap *b, uint64_t npages);
 void page_bitmap_free(struct page_bitmap *b);

@@ -313,6 +313,18 @@ void page_cache_settle(struct page_cache *c, const uint8_t *place,
 	page_bitmap_clear(&c->unsummed, i);
 }
 
+void page_cache_sent(struct page_cache *c, gfn_t gfn, uint8_t *old,
+		     const uint8_t *new, const struct page_look *l,
+		     const struct page_writer *w, enum page_kind kind)
+{
+	enum page_fate fate = page_fate(old != NULL, kind);
+
+	if (old == NULL)
+		old = page_cache_insert(c, gfn);
+	page_writer_update(w, old, new);
+	page_cache_settle(c, old, l, new, fate);
+}
+
 void page_cache_drop(struct page_cache *c, gfn_t gfn)
 {
 	uint64_t set;
@@ -364,12 +376,12 @@ uint64_t page_cache_capacity(const struct page_cache *c)
 
 uint64_t page_cache_bytes(const struct page_cache *c)
 {
-	uint64_t pages = c->places * REMUS_PAGE_SIZE;
+	uint64_t bytes = c->places * REMUS_PAGE_SIZE;
 
 	if (c->sums != NULL)
-		pages += c->places * sizeof(*c->sums) +
-			 8 * (c->places / 64 + 2);
+		bytes += c->places * sizeof(*c->sums) +
+			 page_bitmap_bytes(c->places);
 	if (c->sets == 0)
-		return pages + 8 * (c->npages / 64 + 2);
-	return pages + c->places * sizeof(*c->tags) + c->sets;
+		return bytes + page_bitmap_bytes(c->npages);
+	return bytes + c->places * sizeof(*c->tags) + c->sets;
 }

@@ -30,9 +30,9 @@
  * allocates.
  *
  * Memory, where P = guest pages and S = cache_bytes / (PAGE_CACHE_WAYS * 4096):
- *   flat         4096 * P + 8 * (P / 64 + 2)
+ *   flat         4096 * P + bitmap(P), which is page_bitmap_bytes()
  *   associative  S * (PAGE_CACHE_WAYS * 4096 + 8 * PAGE_CACHE_WAYS + 1)
- * plus, with sums, for Q = P or S * PAGE_CACHE_WAYS places 128 * Q + 8 * (Q / 64 + 2),
+ * plus, with sums, for Q = P or S * PAGE_CACHE_WAYS places 128 * Q + bitmap(Q),
  * about a thirty-second of what the pages take; and less than four machine pages
  * (struct, and rounding by the kernel).
  */
@@ -130,10 +130,17 @@ static inline unsigned int page_look_groups(const struct page_look *l,
 }
 
 /* `place` has now new[4096], which was looked at.  To be told of each page that was,
- * and whenever a page's content is another one, if sums are kept. */
+ * and whenever a page's content is another one, if sums are kept; by who writes
+ * pages with page_cache_sent() it is. */
 void page_cache_settle(struct page_cache *c, const uint8_t *place,
 		       const struct page_look *l, const uint8_t *new,
 		       enum page_fate fate);
+
+/* w has got the record of gfn, of that kind: from now on new[4096], which was looked
+ * at, is what the receiver has.  old: what page_cache_lookup() told. */
+void page_cache_sent(struct page_cache *c, gfn_t gfn, uint8_t *old,
+		     const uint8_t *new, const struct page_look *l,
+		     const struct page_writer *w, enum page_kind kind);
 
 /* Forget gfn, if it is there / forget everything, as if newly created (the
  * pages' memory goes back to the kernel). */

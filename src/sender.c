@@ -323,14 +323,10 @@ static bool begin_to_look(struct sender *s)
 static void page_is_sent(struct sender *s, const struct coming *c, uint8_t *old,
 			 enum page_kind kind)
 {
-	enum page_fate fate = page_fate(old != NULL, kind);
-
 	if (!s->digest_apart)
 		digest_page(s->digest, c->gfn, c->page);
-	if (old == NULL)
-		old = page_cache_insert(s->cache, c->gfn);
-	page_writer_update(&s->frame.w, old, c->page);
-	page_cache_settle(s->cache, old, &c->look, c->page, fate);
+	page_cache_sent(s->cache, c->gfn, old, c->page, &c->look, &s->frame.w,
+			kind);
 	page_bitmap_set(s->sent, c->gfn);
 	s->taken++;
 	if (s->job == JOB_LIVE) {

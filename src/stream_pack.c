@@ -215,7 +215,6 @@ static int add_page(struct stream_packer *p, const uint8_t *new,
 	bool cached = is_cached(p, gfn);
 	uint8_t *old = cached ? page_cache_lookup(p->cache, gfn) : NULL;
 	enum page_kind kind;
-	enum page_fate fate;
 	int rc = write_page(p, old, new, look, &kind);
 
 	if (rc == -ENOSPC) {
@@ -226,13 +225,8 @@ static int add_page(struct stream_packer *p, const uint8_t *new,
 	if (rc < 0)
 		return rc;
 	p->next++;
-	if (!cached)
-		return 0;
-	fate = page_fate(old != NULL, kind);
-	if (old == NULL)
-		old = page_cache_insert(p->cache, gfn);
-	page_writer_update(&p->w, old, new);
-	page_cache_settle(p->cache, old, look, new, fate);
+	if (cached)
+		page_cache_sent(p->cache, gfn, old, new, look, &p->w, kind);
 	return 0;
 }
 

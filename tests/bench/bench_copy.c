@@ -249,9 +249,7 @@ static void send_copies(unsigned int which, const struct capture_epoch *e)
 					capture_page(c, seen),
 					&looks[seen % PAGE_LOOK_AHEAD]);
 		kind = put(&w, g, old, new, page_look_groups(l, old));
-		page_writer_update(&w, old, new);
-		page_cache_settle(caches[which], old, l, new,
-				  page_fate(true, kind));
+		page_cache_sent(caches[which], g, old, new, l, &w, kind);
 		digest_page(digest, g, new);
 	}
 }

@@ -80,7 +80,7 @@ static void shape_follows_the_bound(void **state)
 
 	(void)state;
 	assert_int_equal(page_cache_capacity(c), 1000);
-	assert_int_equal(page_cache_bytes(c), 1000 * PAGE + 8 * (1000 / 64 + 2));
+	assert_int_equal(page_cache_bytes(c), 1000 * PAGE + 8 * ((1000 + 63) / 64 + 1));
 	page_cache_destroy(c);
 	c = create(1000, UINT64_MAX);
 	assert_int_equal(page_cache_capacity(c), 1000);
@@ -199,7 +199,7 @@ static bool keep_sums(struct page_cache *c)
 	}
 	assert_int_equal(rc, 0);
 	assert_int_equal(page_cache_bytes(c), before + places * PAGE / 32 +
-						      8 * (places / 64 + 2));
+						      8 * ((places + 63) / 64 + 1));
 	return true;
 }
 
@@ -234,6 +234,9 @@ static void looks(uint64_t npages, uint64_t cache_bytes)
 	for (unsigned int epoch = 0; epoch < 40; epoch++) {
 		struct page_look look[PAGE_LOOK_AHEAD];
 		uint64_t looked_at = 0;
+		/* No page is, or was the last time, rewritten or given up. */
+		bool exact = sums && npages * PAGE <= cache_bytes &&
+			     epoch % 4 != 3 && epoch % 4 != 0;
 
 		if (epoch == 20)
 			page_cache_drop_all(c);
@@ -261,7 +264,8 @@ static void looks(uint64_t npages, uint64_t cache_bytes)
 				unsigned int really = really_changed(old,
 								     guest[g]);
 
-				if (groups != PAGE_GROUPS_ALL)
+				assert_int_equal(really & ~groups, 0);
+				if (groups != PAGE_GROUPS_ALL || exact)
 					assert_int_equal(groups, really);
 				known += groups != PAGE_GROUPS_ALL;
 				fate = really == 0 ? PAGE_STAYED
