@@ -7,7 +7,11 @@
  * reading, no checksums of frames, no comparison; and of the processor's time,
  * so that what else the machine does shows less.  For the limit all is done as
  * in mode fast, but right before pages are packed they are compared with the
- * same old pages: memory and caches are for both as the work before left them.
+ * same old pages.
+ *
+ * What a guest changed since the epoch before, and what it was then, is in memory
+ * and seldom in a cache.  Here both would be in one, as the file was just read and
+ * is short; so that the caches are emptied before each part.
  *
  * The first epoch of a capture is a copy of the whole guest.  What comes behind
  * it is counted by itself, too: that is what a codec is for, and what the limit
@@ -16,6 +20,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "page_cache.h"
 #include "stream_bench.h"
@@ -24,6 +30,10 @@
 #define PASSES_MAX 8
 #define PASSES_BYTES ((uint64_t)512 << 20)
 #define LIMIT_STEP 256 /* bytes: a difference ends a memcmp, not the page */
+#define CACHE_BYTES ((size_t)32 << 20) /* where the system does not know */
+#define CACHE_MAX ((size_t)64 << 20) /* some tell those of all processors */
+#define CACHE_LINE 64
+#define HUGE_BYTES ((size_t)2 << 20)
 
 /* Of the time spent with a part of the file, the least of all passes. */
 struct bench_part {
@@ -33,6 +43,35 @@ struct bench_part {
 static double gbs(uint64_t pages, uint64_t ns)
 {
 	return ns == 0 ? 0.0 : (double)pages * REMUS_PAGE_SIZE / (double)ns;
+}
+
+/* ---- empty caches ---- */
+
+struct sweep {
+	volatile uint8_t *at; /* of nobody's interest */
+	size_t bytes;
+};
+
+static bool sweep_new(struct sweep *s)
+{
+	long told = sysconf(_SC_LEVEL3_CACHE_SIZE);
+	size_t cache = told > 0 ? (size_t)told : CACHE_BYTES;
+
+	s->bytes = 2 * (cache < CACHE_MAX ? cache : CACHE_MAX);
+	s->bytes = (s->bytes + HUGE_BYTES - 1) / HUGE_BYTES * HUGE_BYTES;
+	s->at = aligned_alloc(HUGE_BYTES, s->bytes);
+	if (s->at == NULL)
+		return false;
+	(void)madvise((void *)s->at, s->bytes, MADV_HUGEPAGE); /* or slower */
+	/* Written once: until then all of it is one and the same page. */
+	memset((void *)s->at, 1, s->bytes);
+	return true;
+}
+
+static void sweep(const struct sweep *s)
+{
+	for (size_t i = 0; i < s->bytes; i += CACHE_LINE)
+		(void)s->at[i];
 }
 
 /* ---- what is in it ---- */
@@ -144,6 +183,7 @@ struct run {
 	uint64_t first_bytes;
 	struct mark first; /* behind so many */
 	struct limit *limit; /* or NULL */
+	const struct sweep *sweep;
 	struct bench_part *part, *end; /* the next */
 	struct bench_part spent; /* with those before */
 	struct stream_packer *packer;
@@ -242,6 +282,7 @@ static int run_part(struct run *r, const uint8_t *data, size_t bytes)
 
 	digest_bytes(r->in, data, bytes);
 	r->in_bytes += bytes;
+	sweep(r->sweep);
 	rc = stream_packer_feed(r->packer, data, bytes);
 	if (rc == 0)
 		rc = unpack_held(r);
@@ -328,11 +369,11 @@ static void judge(struct run *r, bool good, struct mode_result *m)
 
 static enum tool_exit run_once(struct tool *t, const char *file,
 			       enum stream_mode mode, struct file_result *f,
-			       struct limit *limit)
+			       const struct sweep *sweep, struct limit *limit)
 {
 	struct mode_result *m = limit != NULL ? &f->limit : &f->mode[mode];
 	struct run r = { .first_bytes = f->first_bytes, .limit = limit,
-			 .part = m->parts, .end = m->parts + f->parts };
+			 .sweep = sweep, .part = m->parts, .end = m->parts + f->parts };
 	struct input in = { .name = file };
 	enum tool_exit x = TOOL_FAILED;
 	int rc = run_begin(&r, mode, t->memory), cut = 0;
@@ -357,7 +398,8 @@ static enum tool_exit run_once(struct tool *t, const char *file,
 }
 
 static enum tool_exit find_limit(struct tool *t, const char *file,
-				 struct file_result *f)
+				 struct file_result *f,
+				 const struct sweep *sweep)
 {
 	struct limit *l = calloc(1, sizeof(*l));
 	struct input in = { .name = file };
@@ -365,19 +407,19 @@ static enum tool_exit find_limit(struct tool *t, const char *file,
 
 	if (l == NULL)
 		return tool_result(t, &in, -ENOMEM, "");
-	x = run_once(t, file, STREAM_FAST, f, l);
+	x = run_once(t, file, STREAM_FAST, f, sweep, l);
 	free(l);
 	return x;
 }
 
 /* All of them once. */
 static enum tool_exit pass(struct tool *t, const char *file,
-			   struct file_result *r)
+			   struct file_result *r, const struct sweep *sweep)
 {
-	enum tool_exit x = find_limit(t, file, r);
+	enum tool_exit x = find_limit(t, file, r, sweep);
 
 	for (int m = 0; x == TOOL_DONE && m < STREAM_MODES; m++)
-		x = run_once(t, file, (enum stream_mode)m, r, NULL);
+		x = run_once(t, file, (enum stream_mode)m, r, sweep, NULL);
 	return x;
 }
 
@@ -418,15 +460,16 @@ enum tool_exit bench_file(struct tool *t, const char *file,
 			  struct file_result *r)
 {
 	enum tool_exit x = survey(t, file, r);
+	struct sweep sweep = { .at = NULL };
 	bool same = true;
 	int passes = 0;
 
-	if (x == TOOL_DONE && !begin_parts(r)) {
+	if (x == TOOL_DONE && !(begin_parts(r) && sweep_new(&sweep))) {
 		set_err(t->err, sizeof(t->err), 0, "%s: no memory", file);
 		x = TOOL_FAILED;
 	}
 	while (x == TOOL_DONE && !(passes > 0 && is_enough(passes, r->bytes))) {
-		x = pass(t, file, r);
+		x = pass(t, file, r, &sweep);
 		passes++;
 	}
 	for (int m = 0; m < STREAM_MODES; m++)
@@ -437,5 +480,6 @@ enum tool_exit bench_file(struct tool *t, const char *file,
 		x = TOOL_FAILED;
 	}
 	end_parts(r);
+	free((void *)sweep.at);
 	return x;
 }
