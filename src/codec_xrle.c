@@ -53,7 +53,7 @@ static inline uint64_t xrle_diff(const uint8_t *old, const uint8_t *new)
 #include "codec_xrle_impl.h"
 
 static const struct xrle_impl impl_scalar = {
-	"scalar", encode, encode_groups, decode, copy
+	"scalar", encode, encode_groups, encode_apart, decode, decode_apart, copy
 };
 
 /* In files of their own; without a name when the compiler had no such flags. */
@@ -127,6 +127,37 @@ int xrle_encode_groups(uint8_t *dst, size_t cap, const uint8_t *old,
 
 	return best()->encode_groups(dst, cap, old, new, groups,
 				     changed != NULL ? changed : &unused);
+}
+
+int xrle_encode_apart(uint8_t *lengths, uint8_t *bytes, size_t cap,
+		      const uint8_t *old, const uint8_t *new,
+		      unsigned int groups, uint64_t *changed,
+		      size_t *lengths_bytes)
+{
+	return best()->encode_apart(lengths, bytes, cap, old, new, groups,
+				    changed, lengths_bytes);
+}
+
+int xrle_apart_bytes(const uint8_t *lengths, size_t lengths_bytes)
+{
+	const uint8_t *end = lengths + lengths_bytes;
+	unsigned int at = 0, len = 0, sum = 0;
+
+	if (lengths_bytes == 0)
+		return -EBADMSG;
+	while (lengths != end) {
+		if (!get_lengths(&lengths, end, &at, &len))
+			return -EBADMSG;
+		at += len;
+		sum += len;
+	}
+	return (int)sum;
+}
+
+int xrle_decode_apart(uint8_t *page, const uint8_t *lengths,
+		      size_t lengths_bytes, const uint8_t *bytes, size_t n)
+{
+	return best()->decode_apart(page, lengths, lengths_bytes, bytes, n);
 }
 
 int xrle_decode(uint8_t *page, const uint8_t *src, size_t len)

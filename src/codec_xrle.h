@@ -65,6 +65,35 @@ int xrle_encode_groups(uint8_t *dst, size_t cap, const uint8_t *old,
 		       const uint8_t *new, unsigned int groups,
 		       uint64_t *changed);
 
+/* The most bytes of lengths of one page: 1024 runs, and a byte that is written
+ * behind them and means nothing. */
+#define XRLE_LENGTHS_MAX (2 * REMUS_PAGE_SIZE / 4 + 4)
+
+/*
+ * The runs of the same delta, in two: their lengths, pair behind pair, and the new
+ * content of each, not XORed, at bytes[0..cap).  groups: as above, or
+ * PAGE_GROUPS_ALL.
+ *
+ *   > 0       bytes of both together, <= cap; *lengths_bytes of it are lengths.
+ *             The rest of bytes[0..cap) and of lengths[XRLE_LENGTHS_MAX] is
+ *             unspecified
+ *   0, -ENOSPC, *changed   as above
+ */
+int xrle_encode_apart(uint8_t *lengths, uint8_t *bytes, size_t cap,
+		      const uint8_t *old, const uint8_t *new,
+		      unsigned int groups, uint64_t *changed,
+		      size_t *lengths_bytes);
+
+/* How many bytes belong to these lengths, any bytes; -EBADMSG: they are no pairs
+ * that remus-page-records(7) allows. */
+int xrle_apart_bytes(const uint8_t *lengths, size_t lengths_bytes);
+
+/* Make of `page`, which holds the old content, the new one.  0, or -EBADMSG when
+ * xrle_apart_bytes() does not say n of these lengths: then page is unspecified, but
+ * nothing outside it is written, and nothing outside bytes[0..n) read. */
+int xrle_decode_apart(uint8_t *page, const uint8_t *lengths,
+		      size_t lengths_bytes, const uint8_t *bytes, size_t n);
+
 /*
  * Apply the delta src[0..len) to `page`, which holds the old content.
  *
@@ -87,7 +116,13 @@ struct xrle_impl {
 	int (*encode_groups)(uint8_t *dst, size_t cap, const uint8_t *old,
 			     const uint8_t *new, unsigned int groups,
 			     uint64_t *changed);
+	int (*encode_apart)(uint8_t *lengths, uint8_t *bytes, size_t cap,
+			    const uint8_t *old, const uint8_t *new,
+			    unsigned int groups, uint64_t *changed,
+			    size_t *lengths_bytes);
 	int (*decode)(uint8_t *page, const uint8_t *src, size_t len);
+	int (*decode_apart)(uint8_t *page, const uint8_t *lengths,
+			    size_t lengths_bytes, const uint8_t *bytes, size_t n);
 	void (*copy)(uint8_t *dst, const uint8_t *src); /* page_copy() */
 };
 

@@ -32,11 +32,12 @@ static inline uint64_t xrle_diff(const uint8_t *old, const uint8_t *new)
 #include "codec_xrle_impl.h"
 
 const struct xrle_impl xrle_impl_avx512 = {
-	"avx512bw", encode, encode_groups, decode, copy
+	"avx512bw", encode, encode_groups, encode_apart, decode,
+	decode_apart, copy
 };
 
 #else
 
-const struct xrle_impl xrle_impl_avx512 = {NULL, NULL, NULL, NULL, NULL};
+const struct xrle_impl xrle_impl_avx512 = { .name = NULL };
 
 #endif

@@ -44,8 +44,10 @@ static inline void xrle_xor_wide(uint8_t *dst, const uint8_t *a,
 }
 #endif
 
+/* lengths: where the next pair goes, or NULL: in front of its bytes.  Apart from
+ * them it leaves less room for them all the same. */
 struct xrle_out {
-	uint8_t *at, *limit;
+	uint8_t *at, *limit, *lengths;
 	const uint8_t *old, *new;
 	unsigned int end; /* of the last run: offset in the page */
 };
@@ -80,23 +82,43 @@ static inline void xor_run(uint8_t *dst, const uint8_t *a, const uint8_t *b,
 		dst[i] = a[i] ^ b[i];
 }
 
+/* The same with the new bytes as they are. */
+static inline void copy_run(uint8_t *dst, const uint8_t *new, size_t len,
+			    size_t room)
+{
+	size_t i = 0;
+
+	for (; i < len && i + XRLE_WIDE <= room; i += XRLE_WIDE)
+		memcpy(dst + i, new + i, XRLE_WIDE);
+	if (i < len)
+		memcpy(dst + i, new + i, len - i);
+}
+
 /* A run of any length, anywhere. */
 static bool put_any_run(struct xrle_out *o, unsigned int start,
 			unsigned int end)
 {
 	unsigned int skip = start - o->end, len = end - start;
-	size_t in_page = REMUS_PAGE_SIZE - start, room;
+	size_t lengths = len_bytes(skip) + len_bytes(len);
+	size_t room = REMUS_PAGE_SIZE - start;
 	uint8_t *p = o->at;
 
 	/* Behind the lengths put_len() may write one byte of garbage, where
 	 * the first of the xor bytes belongs: there is at least one. */
-	if (len_bytes(skip) + len_bytes(len) + len > (size_t)(o->limit - p))
+	if (lengths + len > (size_t)(o->limit - p))
 		return false;
-	p = put_len(p, skip);
-	p = put_len(p, len);
-	room = (size_t)(o->limit - p);
-	xor_run(p, o->old + start, o->new + start, len,
-		room < in_page ? room : in_page);
+	if (o->lengths != NULL) {
+		o->lengths = put_len(put_len(o->lengths, skip), len);
+		o->limit -= lengths;
+	} else {
+		p = put_len(put_len(p, skip), len);
+	}
+	if (room > (size_t)(o->limit - p))
+		room = (size_t)(o->limit - p);
+	if (o->lengths != NULL)
+		copy_run(p, o->new + start, len, room);
+	else
+		xor_run(p, o->old + start, o->new + start, len, room);
 	o->at = p + len;
 	o->end = end;
 	return true;
@@ -113,9 +135,18 @@ static inline bool put_run(struct xrle_out *o, unsigned int start,
 	if (len > XRLE_WIDE || start > REMUS_PAGE_SIZE - XRLE_WIDE ||
 	    (size_t)(o->limit - p) < 3 + XRLE_WIDE)
 		return put_any_run(o, start, end);
-	p = put_len(p, start - o->end);
-	*p++ = (uint8_t)len; /* below 128 */
-	xrle_xor_wide(p, o->old + start, o->new + start);
+	if (o->lengths != NULL) {
+		uint8_t *l = put_len(o->lengths, start - o->end);
+
+		*l++ = (uint8_t)len; /* below 128 */
+		o->limit -= l - o->lengths;
+		o->lengths = l;
+		memcpy(p, o->new + start, XRLE_WIDE);
+	} else {
+		p = put_len(p, start - o->end);
+		*p++ = (uint8_t)len;
+		xrle_xor_wide(p, o->old + start, o->new + start);
+	}
 	o->at = p + len;
 	o->end = end;
 	return true;
@@ -207,15 +238,13 @@ static inline void fetch(uintptr_t page, size_t at, size_t bytes)
 		__builtin_prefetch((const void *)(page + at));
 }
 
-/* The delta of what differs in `blocks` by diff[].  Meanwhile more is fetched of the
- * page `next`, and of next_too if that is not 0: from `fetched` on. */
-static inline int put_runs(uint8_t *dst, size_t cap, const uint8_t *old,
-			   const uint8_t *new, uint64_t blocks,
-			   const uint64_t *diff, uintptr_t next,
-			   uintptr_t next_too, size_t fetched)
+/* The runs of what differs in `blocks` by diff[]: false when there is no room.
+ * Meanwhile more is fetched of the page `next`, and of next_too if that is not 0:
+ * from `fetched` on. */
+static inline bool put_runs(struct xrle_out *o, uint64_t blocks,
+			    const uint64_t *diff, uintptr_t next,
+			    uintptr_t next_too, size_t fetched)
 {
-	struct xrle_out o = {.at = dst, .limit = dst + cap, .old = old,
-			     .new = new};
 	unsigned int start = 0, open = 0;
 
 	for (; blocks != 0; blocks &= blocks - 1) {
@@ -227,43 +256,39 @@ static inline int put_runs(uint8_t *dst, size_t cap, const uint8_t *old,
 		if (next_too != 0)
 			fetch(next_too, fetched, NEXT_BLOCK_BYTES);
 		fetched += NEXT_BLOCK_BYTES;
-		if (!put_block(&o, i * BLOCK_BYTES,
+		if (!put_block(o, i * BLOCK_BYTES,
 			       close_gaps(diff[i], diff[i + 1], diff[i + 2]),
 			       &start, &open))
-			return -ENOSPC;
+			return false;
 	}
-	if (open != 0 && !put_run(&o, start, open))
-		return -ENOSPC;
-	return (int)(o.at - dst);
+	return open == 0 || put_run(o, start, open);
 }
 
-static inline int encode(uint8_t *dst, size_t cap, const uint8_t *old,
-			 const uint8_t *new, uint64_t *changed)
+static inline bool put_page(struct xrle_out *o, uint64_t *changed)
 {
-	uint64_t blocks = xrle_blocks(old, new), diff[BLOCKS + 2];
-	uintptr_t next_old = (uintptr_t)old + REMUS_PAGE_SIZE;
-	uintptr_t next_new = (uintptr_t)new + REMUS_PAGE_SIZE;
+	uint64_t blocks = xrle_blocks(o->old, o->new), diff[BLOCKS + 2];
+	uintptr_t next_old = (uintptr_t)o->old + REMUS_PAGE_SIZE;
+	uintptr_t next_new = (uintptr_t)o->new + REMUS_PAGE_SIZE;
 
 	*changed = blocks;
 	if (blocks == 0)
-		return 0;
+		return true;
 	fetch(next_old, 0, NEXT_BYTES);
 	fetch(next_new, 0, NEXT_BYTES);
-	find_diffs(diff, blocks, old, new);
-	return put_runs(dst, cap, old, new, blocks, diff, next_old, next_new,
-			NEXT_BYTES);
+	find_diffs(diff, blocks, o->old, o->new);
+	return put_runs(o, blocks, diff, next_old, next_new, NEXT_BYTES);
 }
 
 /* The next new pages have been looked at, but for their last (page_cache.h). */
-static inline int encode_groups(uint8_t *dst, size_t cap, const uint8_t *old,
-				const uint8_t *new, unsigned int groups,
-				uint64_t *changed)
+static inline bool put_groups(struct xrle_out *o, unsigned int groups,
+			      uint64_t *changed)
 {
 	uint64_t blocks = 0, diff[BLOCKS + 2];
+	const uint8_t *old = o->old, *new = o->new;
 
 	*changed = 0;
 	if (groups == 0)
-		return 0;
+		return true;
 	memset(diff, 0, sizeof(diff));
 	for (; groups != 0; groups &= groups - 1) {
 		unsigned int i = GROUP_BLOCKS *
@@ -276,9 +301,42 @@ static inline int encode_groups(uint8_t *dst, size_t cap, const uint8_t *old,
 		}
 	}
 	*changed = blocks;
-	return put_runs(dst, cap, old, new, blocks, diff,
+	return put_runs(o, blocks, diff,
 			(uintptr_t)new + PAGE_LOOK_AHEAD * REMUS_PAGE_SIZE, 0,
 			PAGE_LOOK_BYTES);
+}
+
+static inline int encode(uint8_t *dst, size_t cap, const uint8_t *old,
+			 const uint8_t *new, uint64_t *changed)
+{
+	struct xrle_out o = { .at = dst, .limit = dst + cap, .old = old,
+			      .new = new };
+
+	return put_page(&o, changed) ? (int)(o.at - dst) : -ENOSPC;
+}
+
+static inline int encode_groups(uint8_t *dst, size_t cap, const uint8_t *old,
+				const uint8_t *new, unsigned int groups,
+				uint64_t *changed)
+{
+	struct xrle_out o = { .at = dst, .limit = dst + cap, .old = old,
+			      .new = new };
+
+	return put_groups(&o, groups, changed) ? (int)(o.at - dst) : -ENOSPC;
+}
+
+static inline int encode_apart(uint8_t *lengths, uint8_t *bytes, size_t cap,
+			       const uint8_t *old, const uint8_t *new,
+			       unsigned int groups, uint64_t *changed,
+			       size_t *lengths_bytes)
+{
+	struct xrle_out o = { .at = bytes, .limit = bytes + cap,
+			      .lengths = lengths, .old = old, .new = new };
+	bool put = groups == PAGE_GROUPS_ALL ? put_page(&o, changed)
+					     : put_groups(&o, groups, changed);
+
+	*lengths_bytes = (size_t)(o.lengths - lengths);
+	return put ? (int)((size_t)(o.at - bytes) + *lengths_bytes) : -ENOSPC;
 }
 
 /* A length of at most two bytes in its shortest form.  False when there is
@@ -301,9 +359,9 @@ static inline bool get_len(const uint8_t **src, const uint8_t *end,
 	return true;
 }
 
-/* One pair; *src moves on to its xor bytes.  Everything is checked. */
-static inline bool get_pair(const uint8_t **src, const uint8_t *end,
-			    unsigned int *at, unsigned int *len)
+/* *at, behind the run before, moves on to where a run of *len begins. */
+static inline bool get_lengths(const uint8_t **src, const uint8_t *end,
+			       unsigned int *at, unsigned int *len)
 {
 	unsigned int skip;
 	bool first = *at == 0;
@@ -314,9 +372,16 @@ static inline bool get_pair(const uint8_t **src, const uint8_t *end,
 		return false;
 	if (skip + *len > REMUS_PAGE_SIZE - *at)
 		return false;
-	if (*len > (size_t)(end - *src))
-		return false;
 	*at += skip;
+	return true;
+}
+
+/* One pair; *src moves on to its xor bytes.  Everything is checked. */
+static inline bool get_pair(const uint8_t **src, const uint8_t *end,
+			    unsigned int *at, unsigned int *len)
+{
+	if (!get_lengths(src, end, at, len) || *len > (size_t)(end - *src))
+		return false;
 	return (*src)[0] != 0 && (*src)[*len - 1] != 0;
 }
 
@@ -383,6 +448,37 @@ static inline int decode(uint8_t *page, const uint8_t *src, size_t src_bytes)
 		src += len;
 	}
 	return 0;
+}
+
+/* Most are a few bytes long. */
+static inline void copy_into(uint8_t *page, const uint8_t *src, size_t len)
+{
+	size_t i = 0;
+
+	for (; i + XRLE_WIDE <= len; i += XRLE_WIDE)
+		memcpy(page + i, src + i, XRLE_WIDE);
+	for (; i + 8 <= len; i += 8)
+		memcpy(page + i, src + i, 8);
+	for (; i < len; i++)
+		page[i] = src[i];
+}
+
+static inline int decode_apart(uint8_t *page, const uint8_t *lengths,
+			       size_t lengths_bytes, const uint8_t *bytes,
+			       size_t n)
+{
+	const uint8_t *end = lengths + lengths_bytes;
+	unsigned int at = 0, len = 0;
+
+	while (lengths != end) {
+		if (!get_lengths(&lengths, end, &at, &len) || len > n)
+			return -EBADMSG;
+		copy_into(page + at, bytes, len);
+		at += len;
+		bytes += len;
+		n -= len;
+	}
+	return n == 0 ? 0 : -EBADMSG;
 }
 
 /* Not one memcpy(): as one instruction, which it often is, it would let nothing

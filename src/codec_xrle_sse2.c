@@ -61,11 +61,12 @@ static inline void xrle_xor_wide(uint8_t *dst, const uint8_t *a,
 #include "codec_xrle_impl.h"
 
 const struct xrle_impl xrle_impl_sse2 = {
-	"sse2", encode, encode_groups, decode, copy
+	"sse2", encode, encode_groups, encode_apart, decode,
+	decode_apart, copy
 };
 
 #else
 
-const struct xrle_impl xrle_impl_sse2 = {NULL, NULL, NULL, NULL, NULL};
+const struct xrle_impl xrle_impl_sse2 = { .name = NULL };
 
 #endif

@@ -4,8 +4,9 @@
  *
  *   off    pages go as they are
  *   fast   XOR-RLE (codec_xrle.h): about as fast as memory is read
- *   tight  and what that leaves is packed by zstd (page_pack.h): takes about
- *          twice the time, makes a half to a quarter of the bytes
+ *   tight  the new content of the same runs, packed by zstd (page_pack.h): takes
+ *          about one and a half times as long, makes a half to a quarter of the
+ *          bytes
  *   auto   fast, and tight where that is acknowledged sooner
  *
  * The rule of auto, once for each checkpoint:

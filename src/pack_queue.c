@@ -12,7 +12,7 @@ struct slot {
 	struct pack_queue *q;
 	struct page_writer w;
 	unsigned int type;
-	int packed_bytes; /* < 0: no gain */
+	size_t packed_bytes;
 	uint8_t *records, *packed;
 };
 
@@ -30,8 +30,7 @@ static bool pack(struct pool_task *t, unsigned int who)
 {
 	struct slot *s = (struct slot *)t;
 
-	s->packed_bytes = page_pack_written(s->q->packers[who], s->packed,
-					    &s->w);
+	s->packed_bytes = page_pack(s->q->packers[who], s->packed, &s->w);
 	return false;
 }
 
@@ -124,9 +123,8 @@ int pack_queue_first(struct pack_queue *q, struct packed_payload *out)
 	if (thread_pool_busy(q->pool, &s->task))
 		return -EBUSY;
 	out->type = s->type;
-	out->data = s->packed_bytes < 0 ? s->records : s->packed;
-	out->bytes = s->packed_bytes < 0 ? page_writer_bytes(&s->w)
-					 : (size_t)s->packed_bytes;
+	out->data = s->packed;
+	out->bytes = s->packed_bytes;
 	return 0;
 }
 

@@ -29,8 +29,8 @@ int pack_queue_new(struct pack_queue **out, struct thread_pool *pool);
 /* What is under way is dropped.  NULL is allowed. */
 void pack_queue_free(struct pack_queue *q);
 
-/* PAGE_PACK_RECORDS_BYTES to be filled, the same until commit; NULL: all are
- * under way. */
+/* PAGE_PACK_RECORDS_BYTES for page_pack_begin(), the same until commit; NULL: all
+ * are under way. */
 uint8_t *pack_queue_begin(struct pack_queue *q);
 /* w has written at least a record into that buffer.  `more`: another payload
  * follows at once, so that it is worth to wake a thread for this one. */
@@ -45,8 +45,7 @@ struct packed_payload {
 	size_t bytes;
 };
 
-/* The oldest payload, packed; or as it was, when packing makes it no smaller.
- * 0; -EBUSY: it is not packed yet; -ENOENT: the queue is empty. */
+/* The oldest payload, packed.  0; -EBUSY: it is not packed yet; -ENOENT: the queue is empty. */
 int pack_queue_first(struct pack_queue *q, struct packed_payload *out);
 void pack_queue_pop(struct pack_queue *q);
 

@@ -16,31 +16,28 @@
  * How zstd is told to go about it; 0: as is usual for the level.  By measurement,
  * as page_pack.h's numbers.
  *
- * What XOR-RLE leaves is short, and is found again a little before in other
- * pages: short matches and a small table, which stays in the first cache and is
- * cleared for each payload.  Negative levels leave the literals as they are: to
- * code them takes a quarter of the time, and is worth less than short matches.
- * They are coded after all where nothing much was found and the literals are
- * nearly all there is, unless that is too little to pay for the codes; and where
- * there is so much that the link is what takes the time.
+ * What changed is short, and is found again a little before in other pages: a small
+ * table, which stays in the first cache and is cleared for each payload.  Negative
+ * levels leave the literals as they are: to code them takes a quarter of the time,
+ * and is worth less.  They are coded after all where nothing much was found and the
+ * literals are nearly all there is, unless that is too little to pay for the codes.
  *
- * Of text that was rewritten there is as much, but long matches, which give most
- * of the gain, are found fast.  What comes the first time waits for the link, no
- * guest for it: there every byte counts.
+ * Of text that was rewritten there is as much, but what is found again is long: who
+ * looks for less of it finds most all the same.  What comes the first time waits for
+ * the link, no guest for it: there every byte counts.
  */
 static const struct how {
 	int level, strategy, hash_log, min_match;
-} how_delta = { -1, ZSTD_fast, 9, 4 },
+} how_changed = { -2, ZSTD_fast, 12, 6 },
   how_literals = { 1, ZSTD_fast, 9, 6 },
-  how_text = { -20, 0, 0, 0 },
+  how_text = { -16, ZSTD_fast, 11, 7 },
   how_first = { 1, 0, 0, 0 };
 #define LITTLE ((size_t)12 << 10)
-#define MUCH ((size_t)128 << 10)
-/* version and records */
-#define HEADER_MAX (1 + VARINT_BYTES_MAX)
 /* Of so many words of a page of text few have a byte of 0. */
 #define SAMPLES 16
 #define SAMPLES_ZERO 3
+
+enum form { FORM_PLAIN = 0, FORM_ZSTD = 1 };
 
 struct page_packer {
 	ZSTD_CCtx *zstd;
@@ -49,7 +46,7 @@ struct page_packer {
 
 struct page_unpacker {
 	ZSTD_DCtx *zstd;
-	uint8_t *buf; /* WIRE_PAYLOAD_MAX bytes, from the first packed one on */
+	uint8_t *buf; /* WIRE_PAYLOAD_MAX bytes, from the first frame on */
 };
 
 static bool set(ZSTD_CCtx *zstd, ZSTD_cParameter which, int value)
@@ -78,7 +75,7 @@ int page_packer_new(struct page_packer **out)
 	if (p == NULL)
 		return -ENOMEM;
 	p->zstd = ZSTD_createCCtx();
-	if (p->zstd == NULL || !set_how(p, &how_delta)) {
+	if (p->zstd == NULL || !set_how(p, &how_changed)) {
 		page_packer_free(p);
 		return -ENOMEM;
 	}
@@ -94,37 +91,17 @@ void page_packer_free(struct page_packer *p)
 	free(p);
 }
 
-static int pack(struct page_packer *p, const struct how *how, uint8_t *dst,
-		size_t cap, const uint8_t *payload, size_t len,
-		uint64_t records)
+/* 0: no shorter than content. */
+static size_t pack(struct page_packer *p, const struct how *how, uint8_t *dst,
+		   const uint8_t *content, size_t bytes)
 {
-	uint8_t *at = dst;
 	size_t r;
 
-	if (cap < HEADER_MAX || !set_how(p, how))
-		return -ENOSPC;
-	*at++ = PAGE_PACK_VERSION;
-	at += varint_put(at, records);
-	r = ZSTD_compress2(p->zstd, at, cap - (size_t)(at - dst), payload, len);
+	if (!set_how(p, how))
+		return 0;
+	r = ZSTD_compress2(p->zstd, dst, bytes - 1, content, bytes);
 	/* Only for want of room, or of memory: sent as it is in both cases. */
-	if (ZSTD_isError(r))
-		return -ENOSPC;
-	return (int)((size_t)(at - dst) + r);
-}
-
-int page_pack(struct page_packer *p, uint8_t *dst, size_t cap,
-	      const uint8_t *payload, size_t len, uint64_t records)
-{
-	size_t poor = len / 4 * 3;
-
-	if (len < MUCH) {
-		int n = pack(p, &how_delta, dst, cap, payload, len, records);
-
-		/* With less room than that it would depend on cap what is taken. */
-		if (len < LITTLE || cap < poor || (n > 0 && (size_t)n < poor))
-			return n;
-	}
-	return pack(p, &how_literals, dst, cap, payload, len, records);
+	return ZSTD_isError(r) ? 0 : r;
 }
 
 /* No text: pointers and small numbers.  (Noise has to be got over fast, too.) */
@@ -144,35 +121,62 @@ static bool is_binary(const uint8_t *page)
 }
 
 /* Most of the RAW pages. */
-static bool are_text(const struct page_writer *w)
+static bool are_text(uint64_t raw, const uint8_t *content, size_t bytes,
+		     size_t heads)
 {
 	struct page_reader r;
 	struct page_record rec;
 	uint64_t binary = 0;
 
-	page_reader_init(&r, w->buf, page_writer_bytes(w), PAGE_GFN_MAX);
+	page_reader_init_columns(&r, content, bytes, heads, PAGE_GFN_MAX);
 	while (page_reader_next(&r, &rec) == 1)
 		binary += rec.kind == PAGE_RAW && is_binary(rec.data);
-	return binary <= w->records[PAGE_RAW] / 2;
+	return binary <= raw / 2;
 }
 
-int page_pack_written(struct page_packer *p, uint8_t *dst,
-		      const struct page_writer *w)
+static size_t pack_best(struct page_packer *p, const struct page_writer *w,
+			uint8_t *dst, const uint8_t *content, size_t bytes,
+			size_t heads)
 {
-	size_t len = page_writer_bytes(w), cap = len - 1;
-	uint64_t raw = w->records[PAGE_RAW], records = 0;
+	uint64_t raw = w->records[PAGE_RAW];
+	size_t n;
 
-	for (unsigned int k = 0; k < PAGE_KINDS; k++)
-		records += w->records[k];
-	if (raw * REMUS_PAGE_SIZE > len / 10 * 7) {
+	if (raw * REMUS_PAGE_SIZE > bytes / 10 * 7) {
 		if (w->first > raw / 2)
-			return pack(p, &how_first, dst, cap, w->buf, len,
-				    records);
-		if (are_text(w))
-			return pack(p, &how_text, dst, cap, w->buf, len,
-				    records);
+			return pack(p, &how_first, dst, content, bytes);
+		if (are_text(raw, content, bytes, heads))
+			return pack(p, &how_text, dst, content, bytes);
 	}
-	return page_pack(p, dst, cap, w->buf, len, records);
+	n = pack(p, &how_changed, dst, content, bytes);
+	if (bytes < LITTLE || (n > 0 && n < bytes / 4 * 3))
+		return n;
+	return pack(p, &how_literals, dst, content, bytes);
+}
+
+void page_pack_begin(struct page_writer *w, uint8_t *buf, size_t buf_bytes,
+		     size_t cap)
+{
+	page_writer_init_columns(w, buf, buf_bytes, cap);
+	w->delta_max = PAGE_PACK_DELTA_MAX;
+}
+
+size_t page_pack(struct page_packer *p, uint8_t *dst, struct page_writer *w)
+{
+	size_t heads, bytes, n;
+	const uint8_t *content = page_writer_columns(w, &heads, &bytes);
+	uint8_t *at = dst, *form;
+
+	*at++ = PAGE_COLUMNS_VERSION;
+	form = at++;
+	at += varint_put(at, page_writer_records(w));
+	at += varint_put(at, heads);
+	n = pack_best(p, w, at, content, bytes, heads);
+	*form = n > 0 ? FORM_ZSTD : FORM_PLAIN;
+	if (n == 0) {
+		memcpy(at, content, bytes);
+		n = bytes;
+	}
+	return (size_t)(at - dst) + n;
 }
 
 int page_unpacker_new(struct page_unpacker **out)
@@ -219,28 +223,62 @@ static size_t claimed_bytes(const uint8_t *at, size_t len, uint64_t records)
 	return (size_t)bytes;
 }
 
-int page_unpack(struct page_unpacker *u, const uint8_t *payload, size_t len,
-		uint64_t npages, struct page_payload *out)
+/* The frame at[0..len) into the unpacker's memory. */
+static int unpack_frame(struct page_unpacker *u, const uint8_t *at, size_t len,
+			struct page_payload *out)
 {
-	const uint8_t *at = payload, *end = payload + len;
-	size_t bytes;
+	size_t bytes = claimed_bytes(at, len, out->records);
 
-	*out = (struct page_payload){ .data = payload, .bytes = len };
-	if (len == 0 || *at != PAGE_PACK_VERSION)
-		return 0;
-	at++;
-	if (len > WIRE_PAYLOAD_MAX || !varint_get(&at, end, &out->records) ||
-	    out->records == 0 || out->records > npages)
-		return -EBADMSG;
-	bytes = claimed_bytes(at, (size_t)(end - at), out->records);
 	if (bytes == 0)
 		return -EBADMSG;
 	if (!get_ready(u))
 		return -ENOMEM;
-	if (ZSTD_decompressDCtx(u->zstd, u->buf, bytes, at,
-				(size_t)(end - at)) != bytes)
+	if (ZSTD_decompressDCtx(u->zstd, u->buf, bytes, at, len) != bytes)
 		return -EBADMSG;
 	out->data = u->buf;
 	out->bytes = bytes;
 	return 0;
+}
+
+int page_unpack(struct page_unpacker *u, const uint8_t *payload, size_t len,
+		uint64_t npages, struct page_payload *out)
+{
+	const uint8_t *at = payload, *end = payload + len;
+	uint64_t heads = 0;
+	unsigned int version, form = FORM_ZSTD;
+	int rc = 0;
+
+	*out = (struct page_payload){ .data = payload, .bytes = len };
+	version = len > 0 ? *at++ : 0;
+	if (version != PAGE_PACK_VERSION && version != PAGE_COLUMNS_VERSION)
+		return 0;
+	if (version == PAGE_COLUMNS_VERSION)
+		form = at != end ? *at++ : UINT8_MAX;
+	if (len > WIRE_PAYLOAD_MAX || form > FORM_ZSTD ||
+	    !varint_get(&at, end, &out->records) || out->records == 0 ||
+	    out->records > npages)
+		return -EBADMSG;
+	if (version == PAGE_COLUMNS_VERSION &&
+	    (!varint_get(&at, end, &heads) || heads == 0))
+		return -EBADMSG;
+	if (form == FORM_ZSTD) {
+		rc = unpack_frame(u, at, (size_t)(end - at), out);
+	} else {
+		out->data = at;
+		out->bytes = (size_t)(end - at);
+	}
+	if (rc == 0 && heads > out->bytes)
+		return -EBADMSG;
+	out->heads = (size_t)heads;
+	return rc;
+}
+
+void page_unpack_read(const struct page_payload *p, uint64_t npages,
+		      struct page_reader *r)
+{
+	if (p->heads != 0)
+		page_reader_init_columns(r, p->data, p->bytes, p->heads,
+					 npages);
+	else
+		page_reader_init(r, p->data, p->bytes, npages);
 }

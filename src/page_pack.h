@@ -2,16 +2,14 @@
 /*
  * page_pack.h - a payload of page records, made smaller once more.
  *
- * "Page records version 2" of remus-page-records(7): a payload of version 1 as
- * one zstd frame.  What XOR-RLE leaves is little, so this costs little; and of a
- * page that was rewritten, zstd makes more when it gets the page itself instead
- * of a long delta: let the writer send RAW what PAGE_PACK_DELTA_MAX excludes.
+ * Page records in columns, version 3 of remus-page-records(7), as one zstd frame.
+ * What XOR-RLE leaves is little, so this costs little; and less, and is worth more,
+ * where lengths and bytes stand apart and the bytes are the new ones: those were
+ * written elsewhere lately, their difference from what was here before was not.
  *
- *	page_writer_init(&w, buf, cap);
- *	w.delta_max = PAGE_PACK_DELTA_MAX;
+ *	page_pack_begin(&w, buf, sizeof(buf), cap);
  *	... page_writer_add() ...
- *	n = page_pack_written(p, frame, &w);
- *	n > 0 ? send n bytes of frame : send page_writer_bytes(&w) of buf
+ *	send page_pack(p, frame, &w) bytes of frame
  *
  * No clocks, no system calls but malloc's; one thread a packer or unpacker.
  */
@@ -23,11 +21,12 @@
 
 #include "page_record.h"
 
-#define PAGE_PACK_VERSION 2
-/* By measurement: half a page is where XOR-RLE is no gain any more. */
+#define PAGE_PACK_VERSION 2 /* is only read */
+/* By measurement: half a page is where leaving out the rest is no gain any more. */
 #define PAGE_PACK_DELTA_MAX 2048
-/* Records worth packing together, by measurement. */
-#define PAGE_PACK_RECORDS_BYTES ((size_t)512 << 10)
+/* Records worth packing together, by measurement: so many bytes of buffer, of which
+ * three quarters are payload at most. */
+#define PAGE_PACK_RECORDS_BYTES ((size_t)640 << 10)
 
 struct page_packer;
 
@@ -35,41 +34,35 @@ struct page_packer;
 int page_packer_new(struct page_packer **out);
 void page_packer_free(struct page_packer *p); /* NULL is allowed */
 
-/*
- * Pack payload[0..len), which is of version 1 and has `records` records, into
- * dst[0..cap).  dst must not overlap payload.
- *
- *   > 0       bytes of the packed payload, <= cap
- *   -ENOSPC   it would be longer than cap; dst[0..cap) is unspecified
- */
-int page_pack(struct page_packer *p, uint8_t *dst, size_t cap,
-	      const uint8_t *payload, size_t len, uint64_t records);
+/* Columns into buf, for page_pack(): as page_writer_init_columns(). */
+void page_pack_begin(struct page_writer *w, uint8_t *buf, size_t buf_bytes,
+		     size_t cap);
 
-/* The same for what is in a writer, into a dst with room for as many bytes;
- * -ENOSPC when it would not get shorter.  Where seven tenths of it are pages that
- * were rewritten with text, or come the first time, they are packed as these are
- * packed best. */
-int page_pack_written(struct page_packer *p, uint8_t *dst,
-		      const struct page_writer *w);
+/* The payload of what is in such a writer, with a record at least, into dst, which
+ * has room for page_writer_bytes() bytes and does not overlap the writer's buffer.
+ * Returns its bytes, which are never more than that: where zstd makes it no shorter,
+ * or has no memory, it goes as it is. */
+size_t page_pack(struct page_packer *p, uint8_t *dst, struct page_writer *w);
 
 struct page_unpacker;
 
 int page_unpacker_new(struct page_unpacker **out); /* 0 or -ENOMEM */
 void page_unpacker_free(struct page_unpacker *u);  /* NULL is allowed */
 
-/* A payload of version 1, for page_reader_init(). */
+/* What page_reader_init() or, if heads is not 0, page_reader_init_columns() takes. */
 struct page_payload {
 	const uint8_t *data;
-	size_t bytes;
+	size_t bytes, heads;
 	uint64_t records; /* there must be so many; 0: any number */
 };
 
 /*
- * payload[0..len): any bytes of any length.  What does not begin with
- * PAGE_PACK_VERSION is handed on as it is, for page_reader_next() to judge.
- * Else *out is inside the unpacker, until its next call.
+ * payload[0..len): any bytes of any length.  What begins with neither
+ * PAGE_PACK_VERSION nor PAGE_COLUMNS_VERSION is handed on as it is, for
+ * page_reader_next() to judge.  Else *out is in payload, or inside the unpacker,
+ * until its next call.
  *
- *   0          *out is the payload of version 1, not looked into yet
+ *   0          *out has records, not looked into yet
  *   -EBADMSG   it breaks a rule of remus-page-records(7)
  *   -ENOMEM
  *
@@ -80,5 +73,9 @@ struct page_payload {
  */
 int page_unpack(struct page_unpacker *u, const uint8_t *payload, size_t len,
 		uint64_t npages, struct page_payload *out);
+
+/* The reader of it, of the same npages or fewer. */
+void page_unpack_read(const struct page_payload *p, uint64_t npages,
+		      struct page_reader *r);
 
 #endif

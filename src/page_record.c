@@ -43,6 +43,40 @@ void page_writer_init(struct page_writer *w, uint8_t *buf, size_t cap)
 	w->delta_max = PAGE_DELTA_MAX;
 }
 
+void page_writer_init_columns(struct page_writer *w, uint8_t *buf,
+			      size_t buf_bytes, size_t cap)
+{
+	page_writer_init(w, buf, cap);
+	w->heads_max = buf_bytes / 4;
+	if (w->cap > buf_bytes - w->heads_max)
+		w->cap = buf_bytes - w->heads_max;
+}
+
+bool page_writer_has_columns(const struct page_writer *w)
+{
+	return w->heads_max != 0;
+}
+
+uint64_t page_writer_records(const struct page_writer *w)
+{
+	uint64_t n = 0;
+
+	for (unsigned int k = 0; k < PAGE_KINDS; k++)
+		n += w->records[k];
+	return n;
+}
+
+const uint8_t *page_writer_columns(struct page_writer *w, size_t *heads,
+				   size_t *bytes)
+{
+	uint8_t *at = w->buf + w->heads_max - w->heads;
+
+	memmove(at, w->buf, w->heads);
+	*heads = w->heads;
+	*bytes = w->heads + w->bytes;
+	return at;
+}
+
 size_t page_writer_bytes(const struct page_writer *w)
 {
 	return w->used;
@@ -79,8 +113,26 @@ static bool is_rewritten(const uint8_t *old, const uint8_t *new,
 	return true;
 }
 
-/* A delta as the body, at p.  Returns its bytes, 0 when the pages are equal, or
- * -ENOSPC. */
+/* Into columns: only lengths at p. */
+static int put_delta_apart(struct page_writer *w, uint8_t *p,
+			   const uint8_t *old, const uint8_t *new,
+			   unsigned int groups)
+{
+	size_t n;
+	int r = xrle_encode_apart(p + 1, w->buf + w->heads_max + w->bytes,
+				  w->delta_max, old, new, groups, &w->changed,
+				  &n);
+
+	if (r <= 0)
+		return r;
+	w->bytes += (size_t)r - n;
+	if (n >= 0x80)
+		memmove(p + 2, p + 1, n);
+	return (int)(varint_put(p, n) + n);
+}
+
+/* A delta as the body, at p.  Returns its bytes there, 0 when the pages are equal,
+ * or -ENOSPC. */
 static int put_delta(struct page_writer *w, uint8_t *p, const uint8_t *old,
 		     const uint8_t *new, unsigned int groups)
 {
@@ -97,6 +149,8 @@ static int put_delta(struct page_writer *w, uint8_t *p, const uint8_t *old,
 		__builtin_prefetch((const void *)(next + SECOND_PROBE));
 		return -ENOSPC;
 	}
+	if (page_writer_has_columns(w))
+		return put_delta_apart(w, p, old, new, groups);
 	/* Behind one byte of length: most deltas need no more. */
 	if (groups == PAGE_GROUPS_ALL)
 		r = xrle_encode(p + 1, w->delta_max, old, new, &w->changed);
@@ -111,11 +165,12 @@ static int put_delta(struct page_writer *w, uint8_t *p, const uint8_t *old,
 }
 
 /* Write the body of the best kind at p, where at least REMUS_PAGE_SIZE bytes
- * are free.  Returns its bytes. */
+ * are free, or PAGE_HEAD_MAX of columns.  Returns its bytes there. */
 static size_t put_body(struct page_writer *w, uint8_t *p, const uint8_t *old,
 		       const uint8_t *new, unsigned int groups,
 		       unsigned int kinds, enum page_kind *kind)
 {
+	size_t bytes = w->bytes;
 	int r = -ENOSPC;
 
 	if (old != NULL && (kinds & 1u << PAGE_DELTA))
@@ -128,35 +183,72 @@ static size_t put_body(struct page_writer *w, uint8_t *p, const uint8_t *old,
 	}
 	if ((kinds & 1u << PAGE_ZERO) && page_is_zero(new)) {
 		*kind = PAGE_ZERO;
+		w->bytes = bytes; /* of no delta */
 		return 0;
 	}
 	if (r > 0) {
 		*kind = PAGE_DELTA;
 		return (size_t)r;
 	}
-	page_copy(p, new);
 	*kind = PAGE_RAW;
+	if (page_writer_has_columns(w)) {
+		page_copy(w->buf + w->heads_max + w->bytes, new);
+		w->bytes += REMUS_PAGE_SIZE;
+		return 0;
+	}
+	page_copy(p, new);
 	return REMUS_PAGE_SIZE;
+}
+
+/* For a page more, whatever it will be. */
+static bool has_room(const struct page_writer *w)
+{
+	bool columns = page_writer_has_columns(w);
+	size_t head = w->used != 0 ? 0
+		      : columns	   ? PAGE_COLUMNS_HEADER_MAX
+				   : PAGE_PAYLOAD_HEADER_MAX;
+
+	if (columns && w->heads_max - w->heads <
+			       PAGE_PAYLOAD_HEADER_MAX + PAGE_HEAD_MAX)
+		return false;
+	return w->cap - w->used >= head + PAGE_RECORD_MAX;
+}
+
+/* What comes before the first record. */
+static uint8_t *put_header(struct page_writer *w, uint8_t *p, gfn_t gfn)
+{
+	if (!page_writer_has_columns(w))
+		*p++ = PAGE_RECORD_VERSION;
+	w->next = gfn;
+	return p + varint_put(p, gfn);
+}
+
+static void is_added(struct page_writer *w, uint8_t *end)
+{
+	size_t at_buf = (size_t)(end - w->buf);
+
+	w->used = at_buf;
+	if (!page_writer_has_columns(w))
+		return;
+	w->heads = at_buf;
+	w->used += w->bytes + PAGE_COLUMNS_HEADER_MAX;
 }
 
 int page_writer_add_groups(struct page_writer *w, gfn_t gfn, const uint8_t *old,
 			   const uint8_t *new, unsigned int groups,
 			   unsigned int kinds, enum page_kind *kind)
 {
-	size_t head = w->used == 0 ? PAGE_PAYLOAD_HEADER_MAX : 0;
-	uint8_t *p = w->buf + w->used, *tag;
+	uint8_t *p = w->buf + (page_writer_has_columns(w) ? w->heads : w->used);
+	uint8_t *tag;
 	enum page_kind chosen;
 	uint64_t gap;
 
 	if (gfn < w->next || gfn >= PAGE_GFN_MAX)
 		return -EINVAL;
-	if (w->cap - w->used < head + PAGE_RECORD_MAX)
+	if (!has_room(w))
 		return -ENOSPC;
-	if (w->used == 0) {
-		*p++ = PAGE_RECORD_VERSION;
-		p += varint_put(p, gfn);
-		w->next = gfn;
-	}
+	if (w->used == 0)
+		p = put_header(w, p, gfn);
 	gap = gfn - w->next;
 	tag = p++;
 	if (gap >= GAP_MORE)
@@ -164,7 +256,7 @@ int page_writer_add_groups(struct page_writer *w, gfn_t gfn, const uint8_t *old,
 	p += put_body(w, p, old, new, groups, kinds, &chosen);
 	*tag = (uint8_t)((unsigned int)chosen << GAP_BITS |
 			 (gap < GAP_MORE ? gap : GAP_MORE));
-	w->used = (size_t)(p - w->buf);
+	is_added(w, p);
 	w->next = gfn + 1;
 	w->last = chosen;
 	w->records[chosen]++;
@@ -208,8 +300,18 @@ void page_reader_init(struct page_reader *r, const uint8_t *buf, size_t len,
 	r->state = AT_HEADER;
 }
 
+void page_reader_init_columns(struct page_reader *r, const uint8_t *content,
+			      size_t len, size_t heads, uint64_t npages)
+{
+	page_reader_init(r, content, heads, npages);
+	r->bytes = content + heads;
+	r->bytes_end = content + len;
+}
+
 static bool read_header(struct page_reader *r)
 {
+	if (r->bytes != NULL)
+		return varint_get(&r->at, r->end, &r->next);
 	if ((size_t)(r->end - r->at) > WIRE_PAYLOAD_MAX || r->at == r->end)
 		return false;
 	if (*r->at++ != PAGE_RECORD_VERSION)
@@ -237,10 +339,41 @@ static bool read_place(struct page_reader *r, struct page_record *out)
 	return out->gfn < r->npages;
 }
 
+/* In columns: the lengths, and how many bytes belong to them. */
+static bool read_apart(struct page_reader *r, struct page_record *out)
+{
+	uint64_t len = 0;
+	int bytes = 0;
+
+	if (out->kind == PAGE_DELTA) {
+		if (!varint_get(&r->at, r->end, &len) ||
+		    len > (size_t)(r->end - r->at) || len > PAGE_DELTA_MAX)
+			return false;
+		bytes = xrle_apart_bytes(r->at, (size_t)len);
+		if (bytes < 0 || len + (uint64_t)bytes > PAGE_DELTA_MAX)
+			return false;
+		out->lengths = r->at;
+		r->at += len;
+	} else if (out->kind == PAGE_RAW) {
+		bytes = (int)REMUS_PAGE_SIZE;
+	}
+	if ((size_t)bytes > (size_t)(r->bytes_end - r->bytes))
+		return false;
+	out->lengths_bytes = (size_t)len;
+	out->data = bytes > 0 ? r->bytes : NULL;
+	out->data_bytes = (size_t)bytes;
+	r->bytes += bytes;
+	return true;
+}
+
 static bool read_body(struct page_reader *r, struct page_record *out)
 {
 	uint64_t len = 0;
 
+	out->lengths = NULL;
+	out->lengths_bytes = 0;
+	if (r->bytes != NULL)
+		return read_apart(r, out);
 	if (out->kind == PAGE_RAW)
 		len = REMUS_PAGE_SIZE;
 	if (out->kind == PAGE_DELTA &&
@@ -259,8 +392,11 @@ int page_reader_next(struct page_reader *r, struct page_record *out)
 {
 	if (r->state == FAILED)
 		return -EBADMSG;
-	if (r->state == AT_RECORD && r->at == r->end)
+	if (r->state == AT_RECORD && r->at == r->end) {
+		if (r->bytes != r->bytes_end)
+			goto bad;
 		return 0;
+	}
 	if (r->state == AT_HEADER) {
 		if (!read_header(r))
 			goto bad;
@@ -285,7 +421,10 @@ int page_record_apply(const struct page_record *rec, uint8_t *page)
 		memset(page, 0, REMUS_PAGE_SIZE);
 		return 0;
 	case PAGE_DELTA:
-		return xrle_decode(page, rec->data, rec->data_bytes);
+		if (rec->lengths == NULL)
+			return xrle_decode(page, rec->data, rec->data_bytes);
+		return xrle_decode_apart(page, rec->lengths, rec->lengths_bytes,
+					 rec->data, rec->data_bytes);
 	case PAGE_RAW:
 		if (rec->data_bytes != REMUS_PAGE_SIZE)
 			return -EBADMSG;

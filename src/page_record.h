@@ -2,7 +2,8 @@
 /*
  * page_record.h - changed pages, packed into the payload of a PAGES frame.
  *
- * "Page records version 1" of remus-page-records(7).  A payload stands alone:
+ * "Page records" of remus-page-records(7), version 1, and version 3: the same in
+ * columns, for who compresses it (page_pack.h).  A payload stands alone:
  * it begins with its first gfn, and gfns ascend strictly within it.  Each
  * record costs one byte (more where 63 or more pages are left out) and the
  * page's content: none for SAME and ZERO, an XOR-RLE delta (codec_xrle.h)
@@ -23,10 +24,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "codec_xrle.h"
 #include "page.h"
 #include "page_sums.h"
 
 #define PAGE_RECORD_VERSION 1
+#define PAGE_COLUMNS_VERSION 3
 /* npages must not be above this (2^64 bytes of memory). */
 #define PAGE_GFN_MAX ((uint64_t)1 << 52)
 
@@ -49,8 +52,16 @@ const char *page_kind_to_str(unsigned int kind);
 #define PAGE_DELTA_MAX (REMUS_PAGE_SIZE - 3)
 #define PAGE_RECORD_MAX (1 + 8 + REMUS_PAGE_SIZE)
 #define PAGE_PAYLOAD_HEADER_MAX (1 + 8)
+/* In columns: tag, gap, number of bytes of lengths, lengths. */
+#define PAGE_HEAD_MAX (1 + 8 + 2 + XRLE_LENGTHS_MAX)
+/* Version, form, and how many records and bytes of heads; the heads' own is that of
+ * version 1. */
+#define PAGE_COLUMNS_HEADER_MAX (2 + 8 + 8 + PAGE_PAYLOAD_HEADER_MAX)
 /* A writer with this cap takes at least one page. */
-#define PAGE_WRITER_CAP_MIN (PAGE_PAYLOAD_HEADER_MAX + PAGE_RECORD_MAX)
+#define PAGE_WRITER_CAP_MIN (PAGE_COLUMNS_HEADER_MAX + PAGE_RECORD_MAX)
+/* Columns of pages take a buffer of so many bytes for cap bytes at most: a quarter is
+ * for heads, which seldom need more, and cap is what both may take together. */
+#define PAGE_COLUMNS_MIN (4 * (PAGE_PAYLOAD_HEADER_MAX + PAGE_HEAD_MAX))
 
 /* Private, but for records[], which may be read: records of each kind since
  * page_writer_init(), and first, those of RAW whose old content was not known;
@@ -59,6 +70,9 @@ const char *page_kind_to_str(unsigned int kind);
 struct page_writer {
 	uint8_t *buf;
 	size_t cap, used;
+	/* columns: heads at buf, bytes behind heads_max of them; used: both, and the
+	 * header that comes before them */
+	size_t heads, heads_max, bytes;
 	size_t delta_max;
 	enum page_kind last;  /* of the last page */
 	uint64_t changed;     /* if DELTA: which of its blocks */
@@ -70,6 +84,20 @@ struct page_writer {
 /* buf belongs to the writer until the caller has sent it; cap bytes, of which
  * it uses at most WIRE_PAYLOAD_MAX.  Never fails. */
 void page_writer_init(struct page_writer *w, uint8_t *buf, size_t cap);
+
+/* The same in columns: buf has room for buf_bytes, at least PAGE_COLUMNS_MIN +
+ * PAGE_RECORD_MAX; page_writer_bytes() is at most cap, and counts the header as long
+ * as it can get.  page_pack() makes a payload of it. */
+void page_writer_init_columns(struct page_writer *w, uint8_t *buf,
+			      size_t buf_bytes, size_t cap);
+bool page_writer_has_columns(const struct page_writer *w);
+uint64_t page_writer_records(const struct page_writer *w); /* of all kinds */
+
+/* Of a writer of columns, with a record at least: the content, heads and bytes
+ * behind them, which is moved together in its buffer.  *heads of *bytes are heads.
+ * Nothing can be added afterwards. */
+const uint8_t *page_writer_columns(struct page_writer *w, size_t *heads,
+				   size_t *bytes);
 
 /*
  * Add page gfn, whose content is new[4096].
@@ -118,17 +146,19 @@ size_t page_writer_bytes(const struct page_writer *w);
 
 /* One record, as read.  data points into the payload: data_bytes bytes of delta
  * (PAGE_DELTA, not yet checked inside) or REMUS_PAGE_SIZE bytes (PAGE_RAW);
- * NULL and 0 for the others. */
+ * NULL and 0 for the others.  Of a DELTA in columns lengths is not NULL, and data
+ * are the new bytes. */
 struct page_record {
 	gfn_t gfn;
 	enum page_kind kind;
-	const uint8_t *data;
-	size_t data_bytes;
+	const uint8_t *data, *lengths;
+	size_t data_bytes, lengths_bytes;
 };
 
 /* Private. */
 struct page_reader {
 	const uint8_t *at, *end;
+	const uint8_t *bytes, *bytes_end; /* columns; else NULL */
 	uint64_t npages;
 	gfn_t next;
 	int state;
@@ -140,6 +170,10 @@ struct page_reader {
  * the payload is told by page_reader_next(). */
 void page_reader_init(struct page_reader *r, const uint8_t *buf, size_t len,
 		      uint64_t npages);
+
+/* The same of the content of columns, of which heads (<= len) bytes are heads. */
+void page_reader_init_columns(struct page_reader *r, const uint8_t *content,
+			      size_t len, size_t heads, uint64_t npages);
 
 /*
  *   1          *out is the next record; its gfn is < npages and above the last
@@ -160,7 +194,8 @@ int page_reader_next(struct page_reader *r, struct page_record *out);
  *
  *   0          page holds the new content
  *   -EBADMSG   the delta is malformed, or rec is not one that
- *              page_reader_next() can have made; page is as it was
+ *              page_reader_next() can have made; page is as it was (but for
+ *              columns, whose deltas page_reader_next() has checked)
  */
 int page_record_apply(const struct page_record *rec, uint8_t *page);
 

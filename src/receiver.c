@@ -95,7 +95,7 @@ static int for_each_record(struct receiver *r, const uint8_t *payload,
 
 	if (rc < 0)
 		return rc;
-	page_reader_init(&reader, plain.data, plain.bytes, npages);
+	page_unpack_read(&plain, npages, &reader);
 	while ((more = page_reader_next(&reader, &rec)) == 1) {
 		rc = take(r, &rec);
 		if (rc < 0)

@@ -27,14 +27,14 @@ static int begin_in_queue(struct record_frame *f)
 	if (records == NULL)
 		return -EBUSY;
 	f->frame = NULL;
-	page_writer_init(&f->w, records, PAGE_PACK_RECORDS_BYTES);
-	f->w.delta_max = PAGE_PACK_DELTA_MAX;
+	page_pack_begin(&f->w, records, PAGE_PACK_RECORDS_BYTES,
+			PAGE_PACK_RECORDS_BYTES);
 	return 0;
 }
 
 int record_frame_begin(struct record_frame *f, struct conn *c, bool packed)
 {
-	size_t cap, most;
+	size_t cap;
 
 	f->conn = c;
 	f->packed = packed && can_pack(f);
@@ -47,12 +47,13 @@ int record_frame_begin(struct record_frame *f, struct conn *c, bool packed)
 		return -EAGAIN;
 	/* Packed or not, the records must fit: packing may be no gain. */
 	cap -= WIRE_HEADER_BYTES + RECORD_FRAME_SPARE;
-	most = f->packed ? PAGE_PACK_RECORDS_BYTES : RECORD_FRAME_BYTES;
-	page_writer_init(&f->w,
-			 f->packed ? f->records : f->frame + WIRE_HEADER_BYTES,
-			 cap < most ? cap : most);
 	if (f->packed)
-		f->w.delta_max = PAGE_PACK_DELTA_MAX;
+		page_pack_begin(&f->w, f->records, PAGE_PACK_RECORDS_BYTES,
+				cap);
+	else
+		page_writer_init(&f->w, f->frame + WIRE_HEADER_BYTES,
+				 cap < RECORD_FRAME_BYTES ? cap
+							  : RECORD_FRAME_BYTES);
 	return 0;
 }
 
@@ -66,14 +67,8 @@ size_t record_frame_commit(struct record_frame *f, unsigned int type, bool more)
 		return 0;
 	}
 	payload = f->frame + WIRE_HEADER_BYTES;
-	if (f->packed) {
-		int n = page_pack_written(f->packer, payload, &f->w);
-
-		if (n < 0)
-			memcpy(payload, f->records, bytes);
-		else
-			bytes = (size_t)n;
-	}
+	if (f->packed)
+		bytes = page_pack(f->packer, payload, &f->w);
 	wire_put_header(f->frame, type, bytes);
 	bytes += WIRE_HEADER_BYTES;
 	conn_commit(f->conn, bytes);

@@ -130,7 +130,7 @@ void sender_set_conn(struct sender *s, struct conn *c, uint32_t capabilities)
 	give_up(s);
 	s->conn = c;
 	s->takes_output = (capabilities & WIRE_CAP_OUTPUT) != 0;
-	s->takes_packed = (capabilities & WIRE_CAP_PACKED) != 0;
+	s->takes_packed = (capabilities & WIRE_CAP_COLUMNS) != 0;
 	s->conn_bytes = 0;
 	s->ack_ns = s->unacked_since_ns = 0;
 	s->job = JOB_NONE;

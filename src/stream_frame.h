@@ -15,7 +15,8 @@
 #include "page_record.h"
 
 #define STREAM_PACK_MAGIC "RemusStr"
-#define STREAM_PACK_VERSION 2 /* 1 had no FRAME_STATE */
+/* 1 had no FRAME_STATE, 2 no page records version 3 */
+#define STREAM_PACK_VERSION 3
 #define STREAM_PACK_HEADER_BYTES 24
 #define STREAM_FRAME_HEADER_BYTES 9
 #define STREAM_FRAME_MAX ((uint32_t)1 << 20)

@@ -21,7 +21,7 @@
 #define PAYLOAD_BYTES PAGE_PACK_RECORDS_BYTES
 
 _Static_assert(STREAM_BYTES_MAX <= STREAM_STATE_BYTES &&
-		       STREAM_STATE_BODY_MAX <= PAYLOAD_BYTES,
+		       STREAM_STATE_SCRATCH <= PAYLOAD_BYTES,
 	       "what is gathered goes into one frame, and its body fits");
 
 struct stream_packer {
@@ -129,6 +129,15 @@ static int add_bytes(struct stream_packer *p, const uint8_t *data, size_t bytes)
 
 /* ---- pages ---- */
 
+static void begin_pages(struct stream_packer *p)
+{
+	if (p->mode == STREAM_TIGHT)
+		page_pack_begin(&p->w, p->payload, PAYLOAD_BYTES,
+				PAYLOAD_BYTES);
+	else
+		page_writer_init(&p->w, p->payload, PAYLOAD_BYTES);
+}
+
 static uint64_t zigzag(int64_t v)
 {
 	return ((uint64_t)v << 1) ^ (uint64_t)(v >> 63);
@@ -163,9 +172,7 @@ static int page_data(struct stream_packer *p, const struct stream_event *ev)
 			p->gfns[p->pages++] = gfn;
 	}
 	p->next = 0;
-	page_writer_init(&p->w, p->payload, PAYLOAD_BYTES);
-	if (p->mode == STREAM_TIGHT)
-		p->w.delta_max = PAGE_PACK_DELTA_MAX;
+	begin_pages(p);
 	return rc < 0 ? rc : frame(p, FRAME_PAGE_DATA, p->page_data,
 				   (size_t)(at - p->page_data));
 }
@@ -174,22 +181,16 @@ static int flush_pages(struct stream_packer *p)
 {
 	size_t n = page_writer_bytes(&p->w);
 	const uint8_t *body = p->payload;
-	int r;
 
 	if (n == 0)
 		return 0;
 	for (int k = 0; k < PAGE_KINDS; k++)
 		p->stats.records[k] += p->w.records[k];
 	if (p->packer != NULL) {
-		r = page_pack_written(p->packer, p->packed, &p->w);
-		if (r > 0) {
-			body = p->packed;
-			n = (size_t)r;
-		}
+		n = page_pack(p->packer, p->packed, &p->w);
+		body = p->packed;
 	}
-	page_writer_init(&p->w, p->payload, PAYLOAD_BYTES);
-	if (p->mode == STREAM_TIGHT)
-		p->w.delta_max = PAGE_PACK_DELTA_MAX;
+	begin_pages(p);
 	return frame(p, FRAME_PAGES, body, n);
 }
 

@@ -104,29 +104,26 @@ size_t stream_state_pack(struct stream_state *s, struct page_packer *p,
 	const uint8_t *old;
 	struct page_writer w;
 	size_t n;
-	int r;
 
 	/* Of what was not there before nothing is known. */
 	if (s->bytes >= s->last_bytes ||
 	    bytes > STREAM_STATE_MAX - s->bytes || !make_room(s, bytes))
 		return 0;
 	old = s->last + s->bytes;
-	page_writer_init(&w, p != NULL ? scratch : dst + STREAM_STATE_HEAD,
-			 STREAM_STATE_BODY_MAX - STREAM_STATE_HEAD);
+	if (p != NULL)
+		page_pack_begin(&w, scratch, STREAM_STATE_SCRATCH,
+				STREAM_STATE_BODY_MAX - STREAM_STATE_HEAD);
+	else
+		page_writer_init(&w, dst + STREAM_STATE_HEAD,
+				 STREAM_STATE_BODY_MAX - STREAM_STATE_HEAD);
 	for (size_t i = 0, at = 0; at < bytes; i++, at += REMUS_PAGE_SIZE)
 		if (page_writer_add(&w, i,
 				    page_block(s->old_tail, old + at, bytes - at),
 				    page_block(s->new_tail, data + at, bytes - at),
 				    PAGE_ALLOW_ALL, NULL) < 0)
 			return 0;
-	n = page_writer_bytes(&w);
-	if (p != NULL) {
-		r = page_pack_written(p, dst + STREAM_STATE_HEAD, &w);
-		if (r > 0)
-			n = (size_t)r;
-		else
-			memcpy(dst + STREAM_STATE_HEAD, scratch, n);
-	}
+	n = p != NULL ? page_pack(p, dst + STREAM_STATE_HEAD, &w)
+		      : page_writer_bytes(&w);
 	if (STREAM_STATE_HEAD + n >= bytes)
 		return 0;
 	stream_put16(dst, (uint16_t)(bytes - 1));
@@ -151,7 +148,7 @@ static int make(struct stream_state *s, const struct page_payload *payload,
 	size_t at = 0;
 	int rc;
 
-	page_reader_init(&r, payload->data, payload->bytes, page_blocks(bytes));
+	page_unpack_read(payload, page_blocks(bytes), &r);
 	while ((rc = page_reader_next(&r, &rec)) == 1) {
 		size_t left = bytes - at;
 

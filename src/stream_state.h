@@ -27,8 +27,9 @@
 #define STREAM_STATE_BYTES ((size_t)64 << 10)
 #define STREAM_STATE_BLOCKS (STREAM_STATE_BYTES / REMUS_PAGE_SIZE)
 #define STREAM_STATE_BODY_MAX                                                  \
-	(STREAM_STATE_HEAD + PAGE_PAYLOAD_HEADER_MAX +                         \
+	(STREAM_STATE_HEAD + PAGE_COLUMNS_HEADER_MAX +                         \
 	 STREAM_STATE_BLOCKS * PAGE_RECORD_MAX)
+#define STREAM_STATE_SCRATCH (2 * STREAM_STATE_BODY_MAX)
 
 struct stream_state;
 
@@ -48,7 +49,7 @@ void stream_state_checkpoint(struct stream_state *s);
  * (mode tight), or NULL.
  *
  *   > 0   bytes of the body, in dst[0..STREAM_STATE_BODY_MAX); what was given is
- *         remembered.  scratch is of as many bytes, and for this alone.
+ *         remembered.  scratch[0..STREAM_STATE_SCRATCH) is for this alone.
  *   0     this would be no gain, or there is no memory; nothing happened
  */
 size_t stream_state_pack(struct stream_state *s, struct page_packer *p,

@@ -250,7 +250,7 @@ static int pages(struct stream_unpacker *u)
 		return bad(u, "page records are malformed");
 	if (rc < 0)
 		return rc;
-	page_reader_init(&r, payload.data, payload.bytes, u->pages);
+	page_unpack_read(&payload, u->pages, &r);
 	while ((rc = page_reader_next(&r, &rec)) == 1) {
 		records++;
 		rc = one_page(u, &rec);

@@ -57,8 +57,11 @@ struct wire_header {
 #define WIRE_CAP_OUTPUT 0x1u
 /* page records version 2 in PAGES and DEVICE (page_pack.h) */
 #define WIRE_CAP_PACKED 0x2u
+/* and version 3: no longer version 2 is sent */
+#define WIRE_CAP_COLUMNS 0x4u
 /* what this side can do */
-#define WIRE_CAPABILITIES (WIRE_CAP_OUTPUT | WIRE_CAP_PACKED)
+#define WIRE_CAPABILITIES \
+	(WIRE_CAP_OUTPUT | WIRE_CAP_PACKED | WIRE_CAP_COLUMNS)
 
 enum wire_role { WIRE_ROLE_PRIMARY = 1, WIRE_ROLE_BACKUP = 2 };
 

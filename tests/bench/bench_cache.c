@@ -299,21 +299,27 @@ static uint32_t find_by_cache(struct page_cache *c)
 
 /* ---- what comes of it ---- */
 
-static size_t frame_bytes(const struct page_writer *w, bool tight)
+static void begin_frame(struct page_writer *w, bool tight)
 {
-	int n = tight ? page_pack_written(packer, packed, w) : -1;
+	if (tight)
+		page_pack_begin(w, records, sizeof(records), sizeof(records));
+	else
+		page_writer_init(w, records, FRAME_BYTES);
+}
 
-	return WIRE_HEADER_BYTES +
-	       (n > 0 ? (size_t)n : page_writer_bytes(w));
+static size_t frame_bytes(struct page_writer *w, bool tight)
+{
+	return WIRE_HEADER_BYTES + (tight ? page_pack(packer, packed, w)
+					  : page_writer_bytes(w));
 }
 
 static double ratio(bool tight)
 {
-	size_t cap = tight ? sizeof(records) : FRAME_BYTES, bytes = 0;
+	size_t bytes = 0;
 	struct page_writer w;
 	uint32_t in_slice = 0;
 
-	page_writer_init(&w, records, cap);
+	begin_frame(&w, tight);
 	for (uint32_t i = 0; i < accesses; i++) {
 		const struct capture_page *p = trace[i].p;
 		bool full = trace[i].first || in_slice == SLICE;
@@ -321,12 +327,10 @@ static double ratio(bool tight)
 		for (;; full = true) {
 			if (full && page_writer_bytes(&w) > 0)
 				bytes += frame_bytes(&w, tight);
-			if (full)
-				page_writer_init(&w, records, cap);
-			if (tight)
-				w.delta_max = PAGE_PACK_DELTA_MAX;
-			if (full)
+			if (full) {
+				begin_frame(&w, tight);
 				in_slice = 0;
+			}
 			if (page_writer_add(&w, p->gfn,
 					    found[i] ? p->old : NULL, p->new,
 					    PAGE_ALLOW_ALL, NULL) == 0)

@@ -263,19 +263,18 @@ static void look_ahead(struct page_look *looks, size_t *looked_at, size_t from,
  * the next round. */
 static void encode(struct encoded *e, size_t from, size_t to, bool packed)
 {
-	size_t cap = packed ? PAGE_PACK_RECORDS_BYTES : RECORD_FRAME_BYTES;
 	struct page_look looks[PAGE_LOOK_AHEAD];
 	size_t looked_at = from;
 	struct page_writer w;
 
 	for (e->n = 0; from < to; e->n++) {
 		uint8_t *out = e->payload[e->n];
-		size_t bytes;
-		int n = -1;
 
-		page_writer_init(&w, packed ? scratch : out, cap);
 		if (packed)
-			w.delta_max = PAGE_PACK_DELTA_MAX;
+			page_pack_begin(&w, scratch, PAGE_PACK_RECORDS_BYTES,
+					PAGE_PACK_RECORDS_BYTES);
+		else
+			page_writer_init(&w, out, RECORD_FRAME_BYTES);
 		for (; from < to; from++) {
 			const uint8_t *old = page_at(olds, from);
 			struct page_look *l = &looks[from % PAGE_LOOK_AHEAD];
@@ -290,12 +289,8 @@ static void encode(struct encoded *e, size_t from, size_t to, bool packed)
 			page_cache_settle(old_cache, old, l, page_at(news, from),
 					  page_fate(true, kind));
 		}
-		bytes = page_writer_bytes(&w);
-		if (packed)
-			n = page_pack_written(packer, out, &w);
-		if (packed && n < 0)
-			memcpy(out, scratch, bytes);
-		e->bytes[e->n] = n < 0 ? bytes : (size_t)n;
+		e->bytes[e->n] = packed ? page_pack(packer, out, &w)
+					: page_writer_bytes(&w);
 	}
 }
 
@@ -343,7 +338,7 @@ static void decode(const struct encoded *e, size_t from)
 		if (page_unpack(unpacker, e->payload[i], e->bytes[i],
 				UINT64_MAX, &p) < 0)
 			die("unpacking");
-		page_reader_init(&r, p.data, p.bytes, UINT64_MAX);
+		page_unpack_read(&p, UINT64_MAX, &r);
 		while (page_reader_next(&r, &rec) == 1)
 			if (page_record_apply(&rec, page_at(image, from++)) < 0)
 				die("decoding");

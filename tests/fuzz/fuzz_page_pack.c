@@ -6,11 +6,12 @@
  *
  *   as a hostile payload   whatever page_unpack() makes of it stays within its
  *                          bounds, and the reader takes or refuses that
- *   as page records        packed and unpacked they are as before, and cut or
+ *   as page records        of version 2: unpacked they are as before, and cut or
  *                          with a byte changed they do no harm
+ *   as columns             the same with the bytes as content of version 3
  *   as pages               written, as deltas, as pages rewritten as a whole or
- *                          as such that come the first time, and packed as the
- *                          writer's own: out comes what was written
+ *                          as such that come the first time, and packed: out come
+ *                          these pages
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -19,6 +20,7 @@
 #include <string.h>
 
 #include "fuzz_check.h"
+#include "../unit/pack_version2.h"
 #include "page_pack.h"
 #include "page_record.h"
 #include "wire.h"
@@ -40,14 +42,25 @@ static void read_all(const uint8_t *data, size_t size)
 	CHECK(rc == 0 || rc == -EBADMSG);
 	if (rc < 0)
 		return;
-	CHECK(out.data == data || out.bytes <= WIRE_PAYLOAD_MAX);
+	CHECK(out.heads <= out.bytes && out.bytes <= WIRE_PAYLOAD_MAX);
 	CHECK(out.data == data || (out.records > 0 && out.records <= NPAGES));
-	CHECK(out.data == data ||
+	CHECK((out.data >= data && out.data <= data + size) ||
 	      out.bytes <= PAGE_PAYLOAD_HEADER_MAX +
 				   out.records * PAGE_RECORD_MAX);
-	page_reader_init(&r, out.data, out.bytes, NPAGES);
-	while (page_reader_next(&r, &rec) == 1)
-		(void)page_record_apply(&rec, page);
+	page_unpack_read(&out, NPAGES, &r);
+	while (page_reader_next(&r, &rec) == 1) {
+		rc = page_record_apply(&rec, page);
+		/* Of columns all has been checked by then. */
+		CHECK(rc == 0 || (rc == -EBADMSG && out.heads == 0));
+	}
+}
+
+static void spoilt(uint8_t *packed, size_t n, const uint8_t *data, size_t size)
+{
+	read_all(packed, n);
+	read_all(packed, n * data[0] / 256);
+	packed[n * data[0] / 256] ^= data[size - 1];
+	read_all(packed, n);
 }
 
 static void as_records(const uint8_t *data, size_t size)
@@ -55,16 +68,26 @@ static void as_records(const uint8_t *data, size_t size)
 	static uint8_t packed[WIRE_PAYLOAD_MAX];
 	struct page_payload out;
 	uint64_t records = size / PAGE_RECORD_MAX + 1;
-	int n = page_pack(packer, packed, sizeof(packed), data, size, records);
+	size_t n = pack_version2(packed, sizeof(packed), data, size, records);
 
 	CHECK(n > 0);
-	CHECK(page_unpack(unpacker, packed, (size_t)n, NPAGES, &out) == 0);
-	CHECK(out.bytes == size && out.records == records);
+	CHECK(page_unpack(unpacker, packed, n, NPAGES, &out) == 0);
+	CHECK(out.bytes == size && out.records == records && out.heads == 0);
 	CHECK(memcmp(out.data, data, size) == 0);
-	read_all(packed, (size_t)n);
-	read_all(packed, (size_t)n * data[0] / 256);
-	packed[(size_t)n * data[0] / 256] ^= data[size - 1];
-	read_all(packed, (size_t)n);
+	spoilt(packed, n, data, size);
+}
+
+static void as_columns(const uint8_t *data, size_t size)
+{
+	static uint8_t packed[WIRE_PAYLOAD_MAX];
+	uint8_t *at = packed;
+
+	*at++ = PAGE_COLUMNS_VERSION;
+	*at++ = 0;
+	at += varint_put(at, 1 + data[0] % 64);
+	at += varint_put(at, 1 + data[size / 2] % size);
+	memcpy(at, data, size);
+	spoilt(packed, (size_t)(at - packed) + size, data, size);
 }
 
 /* A page of the bytes, again and again; and what it was: with another byte in
@@ -86,48 +109,56 @@ static void make_page(uint8_t *old, uint8_t *new, const uint8_t *data,
 }
 
 /* Each byte makes a page: bit 7, whether its old content is known, bit 6, whether
- * it is another one throughout. */
-static void write_pages(struct page_writer *w, const uint8_t *data, size_t size)
+ * it is another one throughout.  Returns how many. */
+static size_t write_pages(struct page_writer *w, const uint8_t *data,
+			  size_t size)
 {
 	uint8_t old[REMUS_PAGE_SIZE], new[REMUS_PAGE_SIZE];
-	struct page_writer before;
-	uint8_t *known;
+	size_t i, bytes;
 
-	for (size_t i = 0; i < size && i < WRITTEN_MAX; i++) {
+	for (i = 0; i < size && i < WRITTEN_MAX; i++) {
+		const uint8_t *known = data[i] & 0x80 ? NULL : old;
+
 		make_page(old, new, data, size, data[i]);
-		known = data[i] & 0x80 ? NULL : old;
-		before = *w;
+		bytes = page_writer_bytes(w);
 		if (page_writer_add(w, i, known, new, PAGE_ALLOW_ALL, NULL) < 0) {
-			CHECK(page_writer_bytes(w) == page_writer_bytes(&before));
-			return;
+			CHECK(page_writer_bytes(w) == bytes);
+			break;
 		}
 		page_writer_update(w, old, new);
 		CHECK(memcmp(old, new, REMUS_PAGE_SIZE) == 0);
 	}
+	return i;
 }
 
 static void as_pages(const uint8_t *data, size_t size)
 {
 	static uint8_t buf[PAGE_PACK_RECORDS_BYTES], packed[sizeof(buf)];
+	uint8_t old[REMUS_PAGE_SIZE], new[REMUS_PAGE_SIZE];
 	struct page_payload out;
+	struct page_reader r;
+	struct page_record rec;
 	struct page_writer w;
-	uint64_t records = 0;
-	int n;
+	size_t n, pages, i = 0;
+	int rc;
 
-	page_writer_init(&w, buf, sizeof(buf));
+	page_pack_begin(&w, buf, sizeof(buf), sizeof(buf));
 	if (data[0] & 1)
-		w.delta_max = PAGE_PACK_DELTA_MAX;
-	write_pages(&w, data, size);
-	for (unsigned int k = 0; k < PAGE_KINDS; k++)
-		records += w.records[k];
-	n = page_pack_written(packer, packed, &w);
-	CHECK(n == -ENOSPC || (n > 0 && (size_t)n < page_writer_bytes(&w)));
-	if (n < 0)
-		return;
-	CHECK(page_unpack(unpacker, packed, (size_t)n, NPAGES, &out) == 0);
-	CHECK(out.records == records && out.bytes == page_writer_bytes(&w));
-	CHECK(memcmp(out.data, buf, out.bytes) == 0);
-	read_all(packed, (size_t)n);
+		w.delta_max = PAGE_DELTA_MAX;
+	pages = write_pages(&w, data, size);
+	CHECK(pages > 0 && page_writer_records(&w) == pages);
+	n = page_pack(packer, packed, &w);
+	CHECK(n <= page_writer_bytes(&w));
+	CHECK(page_unpack(unpacker, packed, n, NPAGES, &out) == 0);
+	CHECK(out.records == pages);
+	page_unpack_read(&out, NPAGES, &r);
+	for (; (rc = page_reader_next(&r, &rec)) == 1; i++) {
+		make_page(old, new, data, size, data[i]);
+		CHECK(rec.gfn == i && page_record_apply(&rec, old) == 0);
+		CHECK(memcmp(old, new, REMUS_PAGE_SIZE) == 0);
+	}
+	CHECK(rc == 0 && i == pages);
+	spoilt(packed, n, data, size);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -136,8 +167,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		CHECK(page_packer_new(&packer) == 0 &&
 		      page_unpacker_new(&unpacker) == 0);
 	read_all(data, size);
-	if (size > 0 && size < WIRE_PAYLOAD_MAX / 2)
+	if (size > 0 && size < WIRE_PAYLOAD_MAX / 2) {
 		as_records(data, size);
+		as_columns(data, size);
+	}
 	if (size > 0)
 		as_pages(data, size);
 	return 0;

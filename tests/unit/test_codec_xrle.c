@@ -132,21 +132,100 @@ static void check_groups(const struct xrle_impl *impl, const uint8_t *want,
 	assert_true(changed == 0);
 }
 
+/* The naive delta, its lengths and its bytes apart. */
+struct apart {
+	uint8_t lengths[XRLE_LENGTHS_MAX], bytes[PAGE];
+	size_t nlengths, nbytes;
+};
+
+static size_t len_of(const uint8_t *p, size_t *v)
+{
+	*v = p[0] < 128 ? p[0] : p[0] - 128u + 128u * p[1];
+	return p[0] < 128 ? 1 : 2;
+}
+
+static void take_apart(struct apart *a, const uint8_t *delta, size_t bytes,
+		       const uint8_t *new)
+{
+	size_t at = 0, i = 0, skip, len, n;
+
+	a->nlengths = a->nbytes = 0;
+	while (i < bytes) {
+		n = len_of(delta + i, &skip);
+		n += len_of(delta + i + n, &len);
+		memcpy(a->lengths + a->nlengths, delta + i, n);
+		a->nlengths += n;
+		at += skip;
+		memcpy(a->bytes + a->nbytes, new + at, len);
+		a->nbytes += len;
+		at += len;
+		i += n + len;
+	}
+}
+
+/* As check_groups(). */
+static void check_apart(const struct xrle_impl *impl, const struct apart *want,
+			uint64_t blocks, unsigned int groups)
+{
+	const uint8_t *old = guarded(0, PAGE), *new = guarded(1, PAGE);
+	uint8_t lengths[XRLE_LENGTHS_MAX + 1], *dst, *page = guarded(3, PAGE);
+	size_t all = want->nlengths + want->nbytes, n = 7;
+	uint64_t changed = ~blocks;
+
+	lengths[XRLE_LENGTHS_MAX] = 0x5c;
+	dst = guarded(2, all);
+	assert_int_equal(impl->encode_apart(lengths, dst, all, old, new, groups,
+					    &changed, &n), all);
+	assert_true(changed == blocks);
+	assert_int_equal(n, want->nlengths);
+	assert_memory_equal(lengths, want->lengths, n);
+	assert_memory_equal(dst, want->bytes, want->nbytes);
+	assert_int_equal(lengths[XRLE_LENGTHS_MAX], 0x5c);
+	if (all == 0)
+		return;
+	changed = ~blocks;
+	assert_int_equal(impl->encode_apart(lengths, guarded(2, all - 1),
+					    all - 1, old, new, groups, &changed,
+					    &n), -ENOSPC);
+	assert_true(changed == blocks);
+	assert_int_equal(lengths[XRLE_LENGTHS_MAX], 0x5c);
+	assert_int_equal(xrle_apart_bytes(want->lengths, want->nlengths),
+			 want->nbytes);
+	memcpy(page, old, PAGE);
+	dst = guarded(2, want->nbytes);
+	memcpy(dst, want->bytes, want->nbytes);
+	assert_int_equal(impl->decode_apart(page, want->lengths,
+					    want->nlengths, dst,
+					    want->nbytes), 0);
+	assert_memory_equal(page, new, PAGE);
+	assert_int_equal(impl->decode_apart(page, want->lengths,
+					    want->nlengths, dst + 1,
+					    want->nbytes - 1), -EBADMSG);
+}
+
 static void check_pair(const uint8_t *old_, const uint8_t *new_)
 {
 	uint8_t want[PAGE * 2], *old = guarded(0, PAGE), *new = guarded(1, PAGE);
 	size_t n, bytes = naive_encode(want, old_, new_);
 	const struct xrle_impl *const *all = impls(&n);
+	unsigned int groups = 0;
 	uint64_t changed, blocks = 0;
+	struct apart apart;
 
 	memcpy(old, old_, PAGE);
 	memcpy(new, new_, PAGE);
 	assert_true(bytes <= xrle_bound());
+	take_apart(&apart, want, bytes, new);
 	for (size_t at = 0; at < PAGE; at += XRLE_BLOCK_BYTES)
 		blocks |= (uint64_t)(memcmp(old + at, new + at,
 					    XRLE_BLOCK_BYTES) != 0)
 			  << at / XRLE_BLOCK_BYTES;
+	for (unsigned int i = 0; i < 64; i++)
+		groups |= (unsigned int)(blocks >> i & 1)
+			  << i * XRLE_BLOCK_BYTES / PAGE_GROUP_BYTES;
 	for (size_t i = 0; i < n; i++) {
+		check_apart(all[i], &apart, blocks, groups);
+		check_apart(all[i], &apart, blocks, PAGE_GROUPS_ALL);
 		/* exactly as much room as it needs, then one byte less */
 		uint8_t *dst = guarded(2, bytes), *page = guarded(3, PAGE);
 		uint8_t *short_dst;
@@ -313,6 +392,58 @@ static void bound_is_reached_and_holds(void **state)
 	for (size_t first = 0; first < 300; first++) {
 		new[first] = 0;
 		check_pair(old, new);
+	}
+}
+
+/* Each fourth byte: no page has more runs. */
+static void most_lengths(void **state)
+{
+	uint8_t old[PAGE], new[PAGE];
+
+	(void)state;
+	memset(old, 0, PAGE);
+	for (size_t first = 0; first < 4; first++) {
+		memset(new, 0, PAGE);
+		for (size_t i = first; i < PAGE; i += 4)
+			new[i] = 1;
+		check_pair(old, new);
+	}
+	assert_int_equal(PAGE / 4 * 2 < XRLE_LENGTHS_MAX, 1);
+}
+
+static void lengths_that_cannot_be_are_refused(void **state)
+{
+	static const struct {
+		size_t n;
+		uint8_t lengths[6];
+	} bad[] = {
+		{ 0, { 0 } },		       /* none */
+		{ 1, { 1 } },		       /* half a pair */
+		{ 3, { 1, 1, 1 } },	       /* one and a half */
+		{ 2, { 1, 0 } },	       /* nothing changed */
+		{ 4, { 1, 1, 0, 1 } },	       /* no gap */
+		{ 2, { 1, 0x80 } },	       /* cut */
+		{ 3, { 1, 0x81, 0 } },	       /* not the shortest */
+		{ 4, { 1, 0x80, 0x80, 1 } },   /* three bytes */
+		{ 3, { 0, 0x81, 0x20 } },      /* 4097 changed */
+		{ 3, { 1, 0x80, 0x20 } },      /* to behind the page */
+		{ 5, { 0xff, 0x1f, 1, 1, 1 } },
+	};
+	size_t n;
+	const struct xrle_impl *const *all = impls(&n);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		uint8_t *l = guarded(2, bad[i].n), *page = guarded(3, PAGE);
+
+		memcpy(l, bad[i].lengths, bad[i].n);
+		assert_int_equal(xrle_apart_bytes(l, bad[i].n), -EBADMSG);
+		/* None are none, if no byte belongs to them. */
+		for (size_t k = 0; k < n && bad[i].n > 0; k++)
+			assert_int_equal(all[k]->decode_apart(
+						 page, l, bad[i].n,
+						 guarded(0, PAGE), PAGE),
+					 -EBADMSG);
 	}
 }
 
@@ -535,6 +666,8 @@ int main(void)
 		cmocka_unit_test(every_bit_is_seen),
 		cmocka_unit_test(borders),
 		cmocka_unit_test(bound_is_reached_and_holds),
+		cmocka_unit_test(most_lengths),
+		cmocka_unit_test(lengths_that_cannot_be_are_refused),
 		cmocka_unit_test(malformed_deltas),
 		cmocka_unit_test(last_byte_is_reachable),
 		cmocka_unit_test(truncation_at_every_byte),

@@ -480,7 +480,8 @@ static void an_error_stays(void **state)
 static void refused_records_leave_the_page(void **state)
 {
 	const uint8_t delta[] = {0, 1, 9, 0, 1, 1};
-	struct page_record rec = {0, PAGE_DELTA, delta, sizeof(delta)};
+	struct page_record rec = { .kind = PAGE_DELTA, .data = delta,
+				   .data_bytes = sizeof(delta) };
 	uint8_t page[PAGE], before[PAGE];
 
 	(void)state;
@@ -545,10 +546,236 @@ static void bit_flips(void **state)
 	free(copy);
 }
 
+/* ---- columns ---- */
+
+#define COLUMNS ((size_t)256 << 10)
+
+/* A page and what it was; NULL: not known. */
+static const uint8_t *some_page(unsigned int i, uint8_t *old, uint8_t *new)
+{
+	fill_lcg(old, i % 40);
+	memcpy(new, old, PAGE);
+	for (uint64_t n = i % 6 == 5 ? 0 : rnd() % (i % 11 == 0 ? 900 : 20);
+	     n > 0; n--)
+		new[rnd() % PAGE] ^= (uint8_t)rnd();
+	if (i % 13 == 0)
+		fill_lcg(new, i + 1000);
+	if (i % 17 == 0)
+		memset(new, 0, PAGE);
+	/* Changed to zeroes, in part: the delta is no short one. */
+	if (i % 34 == 0)
+		memset(old + 100, 0, PAGE - 200);
+	return i % 7 == 0 ? NULL : old;
+}
+
+/* Both versions say the same of the same pages, and columns take no more. */
+static void columns_say_the_same(void **state)
+{
+	static uint8_t plain[COLUMNS], columns[COLUMNS], olds[300][PAGE];
+	uint64_t seen[PAGE_KINDS] = { 0 };
+	gfn_t gfn = 0;
+
+	(void)state;
+	for (unsigned int k = 0; k < 40; k++) {
+		struct page_writer v, w;
+		struct page_reader r, s;
+		struct page_record a, b;
+		uint8_t new[PAGE], page[2][PAGE];
+		size_t heads, bytes, n = 0;
+		const uint8_t *content;
+		int rc, end;
+
+		page_writer_init(&v, plain, sizeof(plain));
+		page_writer_init_columns(&w, columns, sizeof(columns),
+					 sizeof(columns));
+		assert_true(page_writer_has_columns(&w) &&
+			    !page_writer_has_columns(&v));
+		gfn = k == 39 ? PAGE_GFN_MAX - 1000 : gfn + k;
+		for (;; n++) {
+			const uint8_t *old = some_page(k * 100 + (unsigned int)n,
+						       olds[n], new);
+			enum page_kind kind[2];
+			size_t was = page_writer_bytes(&w);
+
+			gfn += n % 50 == 49 ? 100 : rnd() % 2;
+			rc = page_writer_add(&w, gfn, old, new, PAGE_ALLOW_ALL,
+					     &kind[0]);
+			if (rc < 0) {
+				assert_int_equal(page_writer_bytes(&w), was);
+				break;
+			}
+			assert_int_equal(page_writer_add(&v, gfn, old, new,
+							 PAGE_ALLOW_ALL,
+							 &kind[1]), 0);
+			assert_int_equal(kind[0], kind[1]);
+			seen[kind[0]]++;
+			memcpy(page[0], olds[n], PAGE);
+			page_writer_update(&w, page[0], new);
+			assert_memory_equal(page[0], new, PAGE);
+			gfn++;
+		}
+		assert_int_equal(rc, -ENOSPC);
+		assert_true(n > 30 && n < 300);
+		assert_int_equal(page_writer_records(&w), n);
+		content = page_writer_columns(&w, &heads, &bytes);
+		assert_true(bytes <= page_writer_bytes(&v) + 8);
+		assert_true(bytes <= page_writer_bytes(&w));
+		page_reader_init(&r, plain, page_writer_bytes(&v),
+				 PAGE_GFN_MAX);
+		page_reader_init_columns(&s, content, bytes, heads,
+					 PAGE_GFN_MAX);
+		for (size_t i = 0;; i++) {
+			rc = page_reader_next(&r, &a);
+			end = page_reader_next(&s, &b);
+			assert_int_equal(rc, end);
+			if (rc == 0) {
+				assert_int_equal(i, n);
+				break;
+			}
+			assert_int_equal(a.gfn, b.gfn);
+			assert_int_equal(a.kind, b.kind);
+			memcpy(page[0], olds[i], PAGE);
+			memcpy(page[1], olds[i], PAGE);
+			assert_int_equal(page_record_apply(&a, page[0]), 0);
+			assert_int_equal(page_record_apply(&b, page[1]), 0);
+			assert_memory_equal(page[0], page[1], PAGE);
+		}
+	}
+	for (unsigned int i = 0; i < PAGE_KINDS; i++)
+		assert_true(seen[i] > 50);
+}
+
+/* Of pages with many changes the heads are what is full first. */
+static void columns_stop_before_the_end(void **state)
+{
+	static uint8_t columns[COLUMNS];
+	uint8_t old[PAGE], new[PAGE];
+	struct page_writer w;
+	gfn_t gfn = 0;
+
+	(void)state;
+	fill_lcg(old, 1);
+	memcpy(new, old, PAGE);
+	for (size_t i = 0; i < PAGE; i += 4)
+		new[i] ^= 1;
+	page_writer_init_columns(&w, columns, sizeof(columns), sizeof(columns));
+	while (page_writer_add(&w, gfn, old, new, PAGE_ALLOW_ALL, NULL) == 0)
+		gfn++;
+	assert_int_equal(gfn, (COLUMNS / 4 - PAGE_PAYLOAD_HEADER_MAX) /
+			      (1 + 2 + 2 * PAGE / 4));
+	/* No more than is allowed, whatever the buffer has. */
+	for (size_t cap = PAGE_WRITER_CAP_MIN + 1;
+	     cap < PAGE_WRITER_CAP_MIN + 9000; cap += 500) {
+		page_writer_init_columns(&w, columns, sizeof(columns), cap);
+		gfn = 0;
+		while (page_writer_add(&w, gfn, NULL, old, PAGE_ALLOW_ALL,
+				       NULL) == 0)
+			gfn++;
+		assert_true(gfn > 0);
+		/* One byte of gfn, and of the last page's gap 8 that it might
+		 * have needed. */
+		assert_int_equal(gfn, (cap - PAGE_COLUMNS_HEADER_MAX - 1 - 8) /
+				      (PAGE + 1));
+		assert_true(page_writer_bytes(&w) <= cap);
+	}
+	for (size_t less = 0; less < 2; less++) {
+		page_writer_init_columns(&w, columns, sizeof(columns),
+					 PAGE_WRITER_CAP_MIN - less);
+		assert_int_equal(page_writer_add(&w, 0, NULL, old,
+						 PAGE_ALLOW_ALL, NULL),
+				 less == 0 ? 0 : -ENOSPC);
+	}
+}
+
+/* The example of remus-page-records(7). */
+static const uint8_t manual[] = {
+	0x10, 0x00, 0x40, 0x81, 0x02, 0x08, 0x04, 0xbf, 0x11, 0x05, 0x00, 0x03,
+	0xc5, 0x01, 0x01,
+	1, 2, 3, 4, 0x5a, 0x00, 0x5a, 0x5a,
+};
+#define MANUAL_HEADS 15
+
+static int read_columns(const uint8_t *content, size_t bytes, size_t heads)
+{
+	uint8_t *copy = malloc(bytes + 1), page[PAGE] = { 0 };
+	struct page_reader r;
+	struct page_record rec;
+	int rc, n = 0;
+
+	assert_non_null(copy);
+	memcpy(copy + 1, content, bytes);
+	page_reader_init_columns(&r, copy + 1, bytes, heads, 1024);
+	while ((rc = page_reader_next(&r, &rec)) == 1) {
+		assert_int_equal(page_record_apply(&rec, page), 0);
+		n++;
+	}
+	assert_int_equal(page_reader_next(&r, &rec), rc);
+	free(copy);
+	return rc < 0 ? rc : n;
+}
+
+static void columns_of_the_manual(void **state)
+{
+	static uint8_t columns[COLUMNS];
+	uint8_t old[PAGE] = { 0 }, new[PAGE] = { 0 };
+	struct page_writer w;
+	const uint8_t *content;
+	size_t heads, bytes;
+
+	(void)state;
+	page_writer_init_columns(&w, columns, sizeof(columns), sizeof(columns));
+	fill_lcg(old, 1);
+	page_writer_add(&w, 16, old, old, PAGE_ALLOW_ALL, NULL);
+	page_writer_add(&w, 17, old, new, PAGE_ALLOW_ALL, NULL);
+	memset(old, 0, PAGE);
+	old[PAGE - 1] = new[PAGE - 1] = 7;
+	memcpy(new + 8, "\1\2\3\4", 4);
+	page_writer_add(&w, 19, old, new, PAGE_ALLOW_ALL, NULL);
+	memset(old, 0xa5, PAGE);
+	memset(new, 0xa5, PAGE);
+	new[0] = new[2] = new[200] = 0x5a;
+	old[1] = new[1] = 0;
+	page_writer_add(&w, 100, old, new, PAGE_ALLOW_ALL, NULL);
+	content = page_writer_columns(&w, &heads, &bytes);
+	assert_int_equal(heads, MANUAL_HEADS);
+	assert_int_equal(bytes, sizeof(manual));
+	assert_memory_equal(content, manual, bytes);
+	assert_int_equal(read_columns(manual, sizeof(manual), heads), 4);
+}
+
+static void columns_cut_or_changed(void **state)
+{
+	uint8_t bad[sizeof(manual) + 1];
+	int cut = 0;
+
+	(void)state;
+	/* Another border between heads and bytes, and fewer or more bytes. */
+	for (size_t heads = 0; heads <= sizeof(manual); heads++)
+		if (heads != MANUAL_HEADS)
+			assert_int_equal(read_columns(manual, sizeof(manual),
+						      heads), -EBADMSG);
+	for (size_t n = MANUAL_HEADS; n < sizeof(manual); n++)
+		assert_int_equal(read_columns(manual, n, MANUAL_HEADS),
+				 -EBADMSG);
+	memcpy(bad, manual, sizeof(manual));
+	bad[sizeof(manual)] = 0;
+	assert_int_equal(read_columns(bad, sizeof(bad), MANUAL_HEADS), -EBADMSG);
+	for (size_t bit = 0; bit < 8 * MANUAL_HEADS; bit++) {
+		memcpy(bad, manual, sizeof(manual));
+		bad[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		cut += read_columns(bad, sizeof(manual), MANUAL_HEADS) < 0;
+	}
+	assert_true(cut > 4 * MANUAL_HEADS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(golden_payloads),
+		cmocka_unit_test(columns_say_the_same),
+		cmocka_unit_test(columns_stop_before_the_end),
+		cmocka_unit_test(columns_of_the_manual),
+		cmocka_unit_test(columns_cut_or_changed),
 		cmocka_unit_test(writer_takes_the_best_kind),
 		cmocka_unit_test(writer_updates_the_old_page),
 		cmocka_unit_test(delta_only_while_shorter),

@@ -17,6 +17,7 @@
 
 #include "capture.h"
 #include "digest.h"
+#include "pack_version2.h"
 #include "page_pack.h"
 #include "page_record.h"
 #include "receiver.h"
@@ -324,21 +325,17 @@ static void pack(struct world *w, int more)
 	static uint8_t out[sizeof(w->pages)];
 	uint64_t blocks = (DEVICE_BYTES + REMUS_PAGE_SIZE - 1) /
 			  REMUS_PAGE_SIZE;
-	struct page_packer *p;
-	int n;
+	size_t n = pack_version2(out, sizeof(out), w->pages, w->pages_len,
+				 w->records + (uint64_t)more);
 
-	assert_int_equal(page_packer_new(&p), 0);
-	n = page_pack(p, out, sizeof(out), w->pages, w->pages_len,
-		      w->records + (uint64_t)more);
 	assert_true(n > 0);
-	memcpy(w->pages, out, (size_t)n);
-	w->pages_len = (size_t)n;
-	n = page_pack(p, out, sizeof(out), w->devs, w->devs_len,
-		      blocks + (uint64_t)more);
+	memcpy(w->pages, out, n);
+	w->pages_len = n;
+	n = pack_version2(out, sizeof(out), w->devs, w->devs_len,
+			  blocks + (uint64_t)more);
 	assert_true(n > 0);
-	memcpy(w->devs, out, (size_t)n);
-	w->devs_len = (size_t)n;
-	page_packer_free(p);
+	memcpy(w->devs, out, n);
+	w->devs_len = n;
 }
 
 static void a_packed_epoch_is_an_epoch(void **state)

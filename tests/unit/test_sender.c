@@ -57,7 +57,7 @@ struct world {
 	struct sender *sender;
 	bool held; /* the guest is, until the capture is sent */
 	bool live, sending, first;
-	bool deaf; /* a backup that takes no OUTPUT, and nothing packed */
+	bool deaf; /* a backup that takes no OUTPUT, and no columns */
 	bool never_packed;
 	unsigned int packed; /* payloads */
 	bool full; /* the backup found a wrong digest: trust nothing */
@@ -185,19 +185,19 @@ uint64_t __wrap_now_mono_ns(void)
 static void (*before_packing)(bool in_loops_thread);
 static void (*after_packing)(void);
 
-int __wrap_page_pack_written(struct page_packer *p, uint8_t *dst,
-			     const struct page_writer *w);
-int __real_page_pack_written(struct page_packer *p, uint8_t *dst,
-			     const struct page_writer *w);
+size_t __wrap_page_pack(struct page_packer *p, uint8_t *dst,
+			struct page_writer *w);
+size_t __real_page_pack(struct page_packer *p, uint8_t *dst,
+			struct page_writer *w);
 
-int __wrap_page_pack_written(struct page_packer *p, uint8_t *dst,
-			     const struct page_writer *w)
+size_t __wrap_page_pack(struct page_packer *p, uint8_t *dst,
+			struct page_writer *w)
 {
-	int n;
+	size_t n;
 
 	if (before_packing != NULL)
 		before_packing(pthread_equal(pthread_self(), loops_thread));
-	n = __real_page_pack_written(p, dst, w);
+	n = __real_page_pack(p, dst, w);
 	if (after_packing != NULL)
 		after_packing();
 	return n;
@@ -343,7 +343,7 @@ static void connect_link(struct world *w)
 	w->conn.room_wanted = w->conn.refuse_sends = w->conn.down = false;
 	w->deaf = w->losses % 3 == 2;
 	sender_set_conn(w->sender, &w->conn,
-			w->deaf ? 0 : WIRE_CAPABILITIES);
+			w->deaf ? WIRE_CAP_PACKED : WIRE_CAPABILITIES);
 	if (direct) {
 		page_bitmap_set_all(&w->todo);
 		sender_distrust_all(w->sender);
@@ -476,8 +476,8 @@ static void got_begin(struct world *w, const uint8_t *payload, size_t len)
 static void saw_payload(struct world *w, const uint8_t *payload)
 {
 	assert_true(payload[0] == PAGE_RECORD_VERSION ||
-		    payload[0] == PAGE_PACK_VERSION);
-	if (payload[0] == PAGE_PACK_VERSION) {
+		    payload[0] == PAGE_COLUMNS_VERSION);
+	if (payload[0] == PAGE_COLUMNS_VERSION) {
 		assert_true(!w->deaf && !w->never_packed);
 		w->packed++;
 	}
