@@ -201,6 +201,9 @@ static void check_apart(const struct xrle_impl *impl, const struct apart *want,
 	assert_int_equal(impl->decode_apart(page, want->lengths,
 					    want->nlengths, dst + 1,
 					    want->nbytes - 1), -EBADMSG);
+	assert_int_equal(impl->decode_apart(page, want->lengths,
+					    want->nlengths, dst - 1,
+					    want->nbytes + 1), -EBADMSG);
 }
 
 static void check_pair(const uint8_t *old_, const uint8_t *new_)

@@ -706,12 +706,28 @@ static int read_columns(const uint8_t *content, size_t bytes, size_t heads)
 	memcpy(copy + 1, content, bytes);
 	page_reader_init_columns(&r, copy + 1, bytes, heads, 1024);
 	while ((rc = page_reader_next(&r, &rec)) == 1) {
+		assert_true(rec.data == NULL ||
+			    rec.data + rec.data_bytes <= copy + 1 + bytes);
 		assert_int_equal(page_record_apply(&rec, page), 0);
 		n++;
 	}
 	assert_int_equal(page_reader_next(&r, &rec), rc);
 	free(copy);
 	return rc < 0 ? rc : n;
+}
+
+/* A delta is shorter than the page. */
+static void columns_of_a_delta_too_long(void **state)
+{
+	uint8_t content[6 + PAGE] = { 0, 0x80, 3, 0 };
+
+	(void)state;
+	for (unsigned int changed = 4089; changed <= 4092; changed++) {
+		content[4] = (uint8_t)(changed % 128 + 128);
+		content[5] = (uint8_t)(changed / 128);
+		assert_int_equal(read_columns(content, 6 + changed, 6),
+				 changed <= 4090 ? 1 : -EBADMSG);
+	}
 }
 
 static void columns_of_the_manual(void **state)
@@ -776,6 +792,7 @@ int main(void)
 		cmocka_unit_test(columns_stop_before_the_end),
 		cmocka_unit_test(columns_of_the_manual),
 		cmocka_unit_test(columns_cut_or_changed),
+		cmocka_unit_test(columns_of_a_delta_too_long),
 		cmocka_unit_test(writer_takes_the_best_kind),
 		cmocka_unit_test(writer_updates_the_old_page),
 		cmocka_unit_test(delta_only_while_shorter),
