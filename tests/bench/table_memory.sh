@@ -16,9 +16,9 @@
 #           (K or 4096 P) (1 / 32 + 1 / 32768)  sums of these    src/page_cache.h
 #           (F + 3) P / 8          bitmaps                       src/inflight.h
 #           128 KiB                the tracker pagemap (compare: 4096 P)
-#           512 KiB + 1 MiB        records to be packed, zstd    src/record_frame.c
+#           640 KiB + 1 MiB        records to be packed, zstd    src/record_frame.c
 #           or, with T > 1,
-#           T (2 MiB + 1 MiB)      two payloads a thread, before
+#           T (2.5 MiB + 1 MiB)    two payloads a thread, before
 #                                  and after, and zstd           src/pack_queue.c
 #           (T - 1) 64 KiB         stacks, as far as used        src/thread_pool.c
 #  backup   4096 E + 8 P           E pages of the largest epoch  src/stage.h
@@ -44,9 +44,9 @@ memory_bound() {
 		else {
 			sum = base + M + G + 298320 + 6 * D
 			if (role == "primary" && T > 1)
-				sum += 3 * T * M + (T - 1) * 65536
+				sum += 3.5 * T * M + (T - 1) * 65536
 			else
-				sum += (role == "primary" ? 1.5 : 1.25) * M
+				sum += (role == "primary" ? 1.625 : 1.25) * M
 			if (role == "primary") {
 				sum += min(C, 4096 * P) + 4 * P
 				sum += K < 4096 * P ? K * (1 + 65 / 32768) \
