@@ -5,8 +5,8 @@
  *   off    pages go as they are
  *   fast   XOR-RLE (codec_xrle.h): about as fast as memory is read
  *   tight  the new content of the same runs, packed by zstd (page_pack.h): takes
- *          about one and a half times as long, makes a half to a quarter of the
- *          bytes
+ *          half as long again to twice as long, makes two thirds to a fifth of
+ *          the bytes
  *   auto   fast, and tight where that is acknowledged sooner
  *
  * The rule of auto, once for each checkpoint:
