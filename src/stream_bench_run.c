@@ -11,7 +11,8 @@
  *
  * What a guest changed since the epoch before, and what it was then, is in memory
  * and seldom in a cache.  Here both would be in one, as the file was just read and
- * is short; so that the caches are emptied before each part.
+ * is short; so that right before they are needed both are put out of all caches,
+ * where the processor has an instruction for that.
  *
  * The first epoch of a capture is a copy of the whole guest.  What comes behind
  * it is counted by itself, too: that is what a codec is for, and what the limit
@@ -20,8 +21,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "page_cache.h"
 #include "stream_bench.h"
@@ -30,10 +29,7 @@
 #define PASSES_MAX 8
 #define PASSES_BYTES ((uint64_t)512 << 20)
 #define LIMIT_STEP 256 /* bytes: a difference ends a memcmp, not the page */
-#define CACHE_BYTES ((size_t)32 << 20) /* where the system does not know */
-#define CACHE_MAX ((size_t)64 << 20) /* some tell those of all processors */
 #define CACHE_LINE 64
-#define HUGE_BYTES ((size_t)2 << 20)
 
 /* Of the time spent with a part of the file, the least of all passes. */
 struct bench_part {
@@ -43,35 +39,6 @@ struct bench_part {
 static double gbs(uint64_t pages, uint64_t ns)
 {
 	return ns == 0 ? 0.0 : (double)pages * REMUS_PAGE_SIZE / (double)ns;
-}
-
-/* ---- empty caches ---- */
-
-struct sweep {
-	volatile uint8_t *at; /* of nobody's interest */
-	size_t bytes;
-};
-
-static bool sweep_new(struct sweep *s)
-{
-	long told = sysconf(_SC_LEVEL3_CACHE_SIZE);
-	size_t cache = told > 0 ? (size_t)told : CACHE_BYTES;
-
-	s->bytes = 2 * (cache < CACHE_MAX ? cache : CACHE_MAX);
-	s->bytes = (s->bytes + HUGE_BYTES - 1) / HUGE_BYTES * HUGE_BYTES;
-	s->at = aligned_alloc(HUGE_BYTES, s->bytes);
-	if (s->at == NULL)
-		return false;
-	(void)madvise((void *)s->at, s->bytes, MADV_HUGEPAGE); /* or slower */
-	/* Written once: until then all of it is one and the same page. */
-	memset((void *)s->at, 1, s->bytes);
-	return true;
-}
-
-static void sweep(const struct sweep *s)
-{
-	for (size_t i = 0; i < s->bytes; i += CACHE_LINE)
-		(void)s->at[i];
 }
 
 /* ---- what is in it ---- */
@@ -126,6 +93,46 @@ static enum tool_exit survey(struct tool *t, const char *file,
 	return x;
 }
 
+/* ---- pages that are in no cache ---- */
+
+static void put_out(const uint8_t *page)
+{
+#ifdef __SSE2__
+	for (size_t i = 0; i < REMUS_PAGE_SIZE; i += CACHE_LINE)
+		__builtin_ia32_clflush(page + i);
+#else
+	(void)page;
+#endif
+}
+
+/* All that was put out is. */
+static void are_out(void)
+{
+#ifdef __SSE2__
+	__builtin_ia32_mfence();
+#endif
+}
+
+static const uint8_t *old_of(const struct page_cache *cache, uint64_t gfn)
+{
+	return gfn < STREAM_CACHED_PAGES ? page_cache_peek(cache, gfn) : NULL;
+}
+
+/* Right before the packer takes them. */
+static void put_pages_out(const struct page_cache *cache, const uint64_t *gfns,
+			  const uint8_t *data, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++, data += REMUS_PAGE_SIZE) {
+		const uint8_t *old = cache != NULL ? old_of(cache, gfns[i])
+						   : NULL;
+
+		put_out(data);
+		if (old != NULL)
+			put_out(old);
+	}
+	are_out();
+}
+
 /* ---- the limit: who compares old and new has to read both ---- */
 
 struct limit {
@@ -143,21 +150,16 @@ static int compare(const uint8_t *old, const uint8_t *new)
 	return any;
 }
 
-/* Right before the packer takes them: what compares finds in the processor's
- * caches what the packer finds there when nobody does. */
-static void compare_pages(void *ctx, const struct page_cache *cache,
+static void compare_pages(struct limit *l, const struct page_cache *cache,
 			  const uint64_t *gfns, const uint8_t *data,
 			  uint32_t count)
 {
-	struct limit *l = ctx;
 	uint64_t begin;
 	uint32_t n = 0;
 	int any = 0;
 
 	for (uint32_t i = 0; i < count; i++, data += REMUS_PAGE_SIZE) {
-		const uint8_t *old = gfns[i] < STREAM_CACHED_PAGES
-					     ? page_cache_peek(cache, gfns[i])
-					     : NULL;
+		const uint8_t *old = old_of(cache, gfns[i]);
 
 		if (old == NULL)
 			continue;
@@ -172,6 +174,17 @@ static void compare_pages(void *ctx, const struct page_cache *cache,
 	l->pages += n;
 }
 
+/* What compares finds in the processor's caches what the packer finds there when
+ * nobody does: nothing. */
+static void pages_come(void *ctx, const struct page_cache *cache,
+		       const uint64_t *gfns, const uint8_t *data,
+		       uint32_t count)
+{
+	put_pages_out(cache, gfns, data, count);
+	if (ctx != NULL)
+		compare_pages(ctx, cache, gfns, data, count);
+}
+
 /* ---- a mode ---- */
 
 /* How far it has got. */
@@ -183,7 +196,6 @@ struct run {
 	uint64_t first_bytes;
 	struct mark first; /* behind so many */
 	struct limit *limit; /* or NULL */
-	const struct sweep *sweep;
 	struct bench_part *part, *end; /* the next */
 	struct bench_part spent; /* with those before */
 	struct stream_packer *packer;
@@ -282,7 +294,6 @@ static int run_part(struct run *r, const uint8_t *data, size_t bytes)
 
 	digest_bytes(r->in, data, bytes);
 	r->in_bytes += bytes;
-	sweep(r->sweep);
 	rc = stream_packer_feed(r->packer, data, bytes);
 	if (rc == 0)
 		rc = unpack_held(r);
@@ -314,8 +325,7 @@ static int run_begin(struct run *r, enum stream_mode mode, uint64_t memory)
 		return -ENOMEM;
 	stream_packer_time(r->packer);
 	stream_unpacker_time(r->unpacker);
-	if (r->limit != NULL)
-		stream_packer_watch(r->packer, compare_pages, r->limit);
+	stream_packer_watch(r->packer, pages_come, r->limit);
 	return 0;
 }
 
@@ -369,11 +379,11 @@ static void judge(struct run *r, bool good, struct mode_result *m)
 
 static enum tool_exit run_once(struct tool *t, const char *file,
 			       enum stream_mode mode, struct file_result *f,
-			       const struct sweep *sweep, struct limit *limit)
+			       struct limit *limit)
 {
 	struct mode_result *m = limit != NULL ? &f->limit : &f->mode[mode];
 	struct run r = { .first_bytes = f->first_bytes, .limit = limit,
-			 .sweep = sweep, .part = m->parts, .end = m->parts + f->parts };
+			 .part = m->parts, .end = m->parts + f->parts };
 	struct input in = { .name = file };
 	enum tool_exit x = TOOL_FAILED;
 	int rc = run_begin(&r, mode, t->memory), cut = 0;
@@ -398,8 +408,7 @@ static enum tool_exit run_once(struct tool *t, const char *file,
 }
 
 static enum tool_exit find_limit(struct tool *t, const char *file,
-				 struct file_result *f,
-				 const struct sweep *sweep)
+				 struct file_result *f)
 {
 	struct limit *l = calloc(1, sizeof(*l));
 	struct input in = { .name = file };
@@ -407,19 +416,19 @@ static enum tool_exit find_limit(struct tool *t, const char *file,
 
 	if (l == NULL)
 		return tool_result(t, &in, -ENOMEM, "");
-	x = run_once(t, file, STREAM_FAST, f, sweep, l);
+	x = run_once(t, file, STREAM_FAST, f, l);
 	free(l);
 	return x;
 }
 
 /* All of them once. */
 static enum tool_exit pass(struct tool *t, const char *file,
-			   struct file_result *r, const struct sweep *sweep)
+			   struct file_result *r)
 {
-	enum tool_exit x = find_limit(t, file, r, sweep);
+	enum tool_exit x = find_limit(t, file, r);
 
 	for (int m = 0; x == TOOL_DONE && m < STREAM_MODES; m++)
-		x = run_once(t, file, (enum stream_mode)m, r, sweep, NULL);
+		x = run_once(t, file, (enum stream_mode)m, r, NULL);
 	return x;
 }
 
@@ -460,16 +469,15 @@ enum tool_exit bench_file(struct tool *t, const char *file,
 			  struct file_result *r)
 {
 	enum tool_exit x = survey(t, file, r);
-	struct sweep sweep = { .at = NULL };
 	bool same = true;
 	int passes = 0;
 
-	if (x == TOOL_DONE && !(begin_parts(r) && sweep_new(&sweep))) {
+	if (x == TOOL_DONE && !begin_parts(r)) {
 		set_err(t->err, sizeof(t->err), 0, "%s: no memory", file);
 		x = TOOL_FAILED;
 	}
 	while (x == TOOL_DONE && !(passes > 0 && is_enough(passes, r->bytes))) {
-		x = pass(t, file, r, &sweep);
+		x = pass(t, file, r);
 		passes++;
 	}
 	for (int m = 0; m < STREAM_MODES; m++)
@@ -480,6 +488,5 @@ enum tool_exit bench_file(struct tool *t, const char *file,
 		x = TOOL_FAILED;
 	}
 	end_parts(r);
-	free((void *)sweep.at);
 	return x;
 }

@@ -33,7 +33,7 @@ struct tool {
 
 /* ---- stream_input.c: a file or a pipe, with a progress bar ---- */
 
-#define INPUT_CHUNK ((size_t)4 << 20) /* read and handed on at once */
+#define INPUT_CHUNK ((size_t)1 << 20) /* read and handed on at once */
 
 struct input {
 	const char *name; /* "-" is standard input */
