@@ -81,6 +81,20 @@ settled() {
 	done
 }
 
+# Of Pacemaker itself: a cleanup that comes while the same device is being started
+# makes its controller drop the executor, and what was under way there, the guest's
+# monitor too, goes down as failed.
+executor_dropped() { crm_xml | has 'executor connection was dropped'; }
+
+# DEVICE: forget that it failed.
+clean_fencing() {
+	on "$(any)" pcs stonith cleanup "$1"
+	if ! wait_until 15 no_failures && executor_dropped; then
+		say "Pacemaker has dropped an executor"
+		on "$(any)" pcs resource cleanup vm1-clone
+	fi
+}
+
 # shellcheck disable=SC2034 # for the cases
 look() {
 	P=$(where_promoted vm1-clone)

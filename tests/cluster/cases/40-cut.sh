@@ -90,7 +90,7 @@ case_freeze_unfenced() {
 	host_running "$P" || node_rejoin "$P"
 	wait_for 120 "vm1 protected again" vm_protected vm1
 	on "$(any)" pcs resource cleanup vm1-clone
-	on "$(any)" pcs stonith cleanup power
+	clean_fencing power
 	settled
 	if promoted vm1-clone "$P"; then
 		watch_end vm1 "$P"

@@ -92,19 +92,10 @@ is_backup() { not serves_now "$1"; }
 # A guest that has taken over once is called active when it has no backup.
 runs_alone() { [[ $(vm_value vm1 "$1" .state) =~ ^(alone|active)$ ]]; }
 
-# Of Pacemaker itself: a cleanup that comes while the same device is being started
-# makes its controller drop the executor, and what was under way there, the guest's
-# monitor too, goes down as failed.
-executor_dropped() { crm_xml | has 'executor connection was dropped'; }
-
 # The fence device asks the witnesses too, and its monitor fails, should it come
 # just then, where they are not reached.
 clean_settled() {
-	on "$(any)" pcs stonith cleanup clients
-	if ! wait_until 15 no_failures && executor_dropped; then
-		say "Pacemaker has dropped an executor"
-		on "$(any)" pcs resource cleanup vm1-clone
-	fi
+	clean_fencing clients
 	settled
 }
 
