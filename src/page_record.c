@@ -2,6 +2,7 @@
 /* page_record.c - see page_record.h and remus-page-records(7). */
 #include "page_record.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
@@ -46,6 +47,7 @@ void page_writer_init(struct page_writer *w, uint8_t *buf, size_t cap)
 void page_writer_init_columns(struct page_writer *w, uint8_t *buf,
 			      size_t buf_bytes, size_t cap)
 {
+	assert(buf_bytes >= PAGE_COLUMNS_BUF_MIN);
 	page_writer_init(w, buf, cap);
 	w->heads_max = buf_bytes / 4;
 	if (w->cap > buf_bytes - w->heads_max)

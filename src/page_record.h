@@ -59,9 +59,9 @@ const char *page_kind_to_str(unsigned int kind);
 #define PAGE_COLUMNS_HEADER_MAX (2 + 8 + 8 + PAGE_PAYLOAD_HEADER_MAX)
 /* A writer with this cap takes at least one page. */
 #define PAGE_WRITER_CAP_MIN (PAGE_COLUMNS_HEADER_MAX + PAGE_RECORD_MAX)
-/* Columns of pages take a buffer of so many bytes for cap bytes at most: a quarter is
- * for heads, which seldom need more, and cap is what both may take together. */
-#define PAGE_COLUMNS_MIN (4 * (PAGE_PAYLOAD_HEADER_MAX + PAGE_HEAD_MAX))
+/* The least buffer of a writer of columns: a quarter of it is for heads, which seldom
+ * need more. */
+#define PAGE_COLUMNS_BUF_MIN (4 * (PAGE_PAYLOAD_HEADER_MAX + PAGE_HEAD_MAX))
 
 /* Private, but for records[], which may be read: records of each kind since
  * page_writer_init(), and first, those of RAW whose old content was not known;
@@ -85,9 +85,9 @@ struct page_writer {
  * it uses at most WIRE_PAYLOAD_MAX.  Never fails. */
 void page_writer_init(struct page_writer *w, uint8_t *buf, size_t cap);
 
-/* The same in columns: buf has room for buf_bytes, at least PAGE_COLUMNS_MIN +
- * PAGE_RECORD_MAX; page_writer_bytes() is at most cap, and counts the header as long
- * as it can get.  page_pack() makes a payload of it. */
+/* The same in columns: buf has room for buf_bytes, at least PAGE_COLUMNS_BUF_MIN
+ * (assert); page_writer_bytes() is at most cap, and counts the header as long as it
+ * can get.  page_pack() makes a payload of it. */
 void page_writer_init_columns(struct page_writer *w, uint8_t *buf,
 			      size_t buf_bytes, size_t cap);
 bool page_writer_has_columns(const struct page_writer *w);
