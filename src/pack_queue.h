@@ -45,7 +45,8 @@ struct packed_payload {
 	size_t bytes;
 };
 
-/* The oldest payload, packed.  0; -EBUSY: it is not packed yet; -ENOENT: the queue is empty. */
+/* The oldest payload, packed.  0; -EBUSY: it is not packed yet; -ENOENT: the queue
+ * is empty. */
 int pack_queue_first(struct pack_queue *q, struct packed_payload *out);
 void pack_queue_pop(struct pack_queue *q);
 
